@@ -1,0 +1,47 @@
+/**
+ * What a checker is, and where it reports.
+ *
+ * A checker holds an invariant. It sees what an outsider could see - what becomes durable, what is
+ * announced and answered, and the state that peers show - and has its own, naive idea of what is right.
+ * Checkers know nothing of each other; each feature brings its own, in a file of its own.
+ */
+import type { Change } from "../src/core/effect.ts";
+import type { MapEntries } from "../src/core/message.ts";
+import type { Outcome, SimulatedPeer } from "./peer.ts";
+
+export interface Violation {
+  readonly rule: string;
+  readonly atMs: number;
+  readonly detail: string;
+}
+
+/** Says that a rule is broken. */
+export type Report = (rule: string, detail: string) => void;
+
+export interface Checker {
+  persisted?(peer: SimulatedPeer, maps: readonly MapEntries[]): void;
+  /** The peer's disk was lost, or emptied by a reset: what only it held is gone, and may be. */
+  wiped?(peer: SimulatedPeer): void;
+  changed?(peer: SimulatedPeer, change: Change): void;
+  /** A call was made; what it asks for is known to whoever made it. */
+  answered?(peer: SimulatedPeer, call: number, outcome: Outcome): void;
+  stepped?(peer: SimulatedPeer): void;
+  /** The peers that were healed have settled. */
+  settled?(peers: readonly SimulatedPeer[]): void;
+}
+
+/** The first few say what is wrong; thousands only hide it. */
+const VIOLATIONS_MAX = 20;
+
+export class Violations {
+  readonly list: Violation[] = [];
+  readonly #now: () => number;
+
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  readonly report: Report = (rule, detail) => {
+    if (this.list.length < VIOLATIONS_MAX) this.list.push({ rule, atMs: this.#now(), detail });
+  };
+}

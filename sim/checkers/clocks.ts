@@ -1,0 +1,28 @@
+/**
+ * Nobody drags a clock along: a hybrid clock is never further ahead than its own wall clock ever was,
+ * plus what a merge may add.
+ */
+import { timestampMs } from "../../src/core/clock.ts";
+import type { Checker, Report } from "../checker.ts";
+import type { SimulatedPeer } from "../peer.ts";
+
+/** Issuing many timestamps in one ms carries into the ms. */
+const CARRY_MS = 100;
+
+export class ClocksChecker implements Checker {
+  readonly #report: Report;
+  /** The highest wall clock that each peer has used, in its present life or an earlier one. */
+  readonly #wallMs = new Map<SimulatedPeer, number>();
+
+  constructor(report: Report) {
+    this.#report = report;
+  }
+
+  stepped(peer: SimulatedPeer): void {
+    const wallMs = Math.max(this.#wallMs.get(peer) ?? 0, peer.machine?.wallMs ?? 0);
+    this.#wallMs.set(peer, wallMs);
+    const aheadMs = timestampMs(peer.machine?.clockTime ?? 0) - wallMs;
+    const boundMs = 2 * peer.options.timings.maxDriftMs + CARRY_MS;
+    if (aheadMs > boundMs) this.#report("I4", `${peer.name} is ${aheadMs} ms ahead of its wall`);
+  }
+}

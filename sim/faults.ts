@@ -1,0 +1,224 @@
+/**
+ * What goes wrong, and how it is made good again: one method for each kind of fault.
+ *
+ * Faults that pass undo themselves after a while. At the end of the first phase everything that still
+ * is wrong is made good, or only what concerns a core of peers: then what lies outside stays wrong for
+ * ever, since healing everything hides peers that wait for each other.
+ */
+import type { Random } from "../src/core/random.ts";
+import type { Network } from "./network.ts";
+import type { FaultKind } from "./options.ts";
+import {
+  type Direction,
+  halves,
+  isolated,
+  oneWay,
+  ring,
+  shuffled,
+  swizzled,
+} from "./partitions.ts";
+import type { SimulatedPeer } from "./peer.ts";
+import type { World } from "./world.ts";
+
+/** Longest stay of a fault that passes, in ms. */
+const FAULT_MS_MAX = 12_000;
+const CLOG_MS_MAX = 5000;
+const STEPS_MS = [1500, 4000, -1500, -4000, 60_000, -60_000];
+const HOUR_MS = 3_600_000;
+
+/** Faults that need more than the peers: the simulation supplies them. */
+export interface Intruders {
+  clone(original: SimulatedPeer): void;
+  hostile(): void;
+  stranger(): void;
+}
+
+export class Faults {
+  readonly counts: Partial<Record<FaultKind, number>> = {};
+  readonly #world: World;
+  readonly #network: Network;
+  readonly #peers: readonly SimulatedPeer[];
+  readonly #names: readonly string[];
+  readonly #random: Random;
+  readonly #intruders: Intruders;
+  #isOver = false;
+
+  constructor(
+    world: World,
+    network: Network,
+    peers: readonly SimulatedPeer[],
+    random: Random,
+    intruders: Intruders,
+  ) {
+    this.#world = world;
+    this.#network = network;
+    this.#peers = peers;
+    this.#names = peers.map(({ name }) => name);
+    this.#random = random;
+    this.#intruders = intruders;
+  }
+
+  /** Lets one of `kinds` happen now. */
+  strike(kinds: readonly FaultKind[]): void {
+    const kind = this.#random.pick(kinds);
+    if (kind === undefined) return;
+    this.counts[kind] = (this.counts[kind] ?? 0) + 1;
+    this.#strikes[kind]();
+  }
+
+  /** Makes good everything that is wrong within `core`. Nothing is undone any more outside. */
+  heal(core: readonly SimulatedPeer[]): void {
+    this.#isOver = true;
+    const names = new Set(core.map(({ name }) => name));
+    for (const [from, to] of this.#network.cuts()) {
+      if (names.has(from) && names.has(to)) this.#network.heal(from, to);
+    }
+    for (const peer of core) {
+      peer.wallDrift = 0;
+      peer.wallOffsetMs = 0;
+      peer.slowMs = 0;
+      peer.crashInEffects = undefined;
+      peer.resume();
+      peer.start();
+    }
+  }
+
+  /** A random state for a peer that is left outside the core, for ever. */
+  abandon(peer: SimulatedPeer, core: readonly SimulatedPeer[]): void {
+    const fate = this.#random.below(4);
+    if (fate === 0) peer.kill(this.#random.chance(0.5));
+    if (fate === 1) peer.pause();
+    for (const { name } of core) {
+      if (this.#random.chance(0.5)) this.#network.cut(peer.name, name);
+      if (this.#random.chance(0.5)) this.#network.cut(name, peer.name);
+    }
+  }
+
+  readonly #strikes: Record<FaultKind, () => void> = {
+    loss: () => {},
+    duplicate: () => {},
+    delay: () => {},
+    narrow: () => {},
+    clog: () => this.#clog(),
+    reset: () => this.#reset(),
+    dark: () => this.#crash({ isDark: true }),
+    partition: () => this.#cut(halves(this.#names, this.#random)),
+    isolate: () => this.#cut(isolated(this.#names, this.#random)),
+    oneway: () => this.#cut(oneWay(this.#names, this.#random)),
+    ring: () => this.#cut(ring(this.#names)),
+    swizzle: () => this.#swizzle(),
+    crash: () => this.#crash({}),
+    torn: () => this.#tear(),
+    rolling: () => this.#roll(),
+    wipe: () => this.#crash({ wipe: true }),
+    pause: () => this.#pause(),
+    slow: () => this.#slow(),
+    skew: () => this.#skew(),
+    step: () => this.#step(this.#random.pick(STEPS_MS) ?? 0),
+    hour: () => this.#step(this.#random.chance(0.5) ? HOUR_MS : -HOUR_MS),
+    clone: () => this.#intruders.clone(this.#any()),
+    hostile: () => this.#intruders.hostile(),
+    stranger: () => this.#intruders.stranger(),
+  };
+
+  #clog(): void {
+    for (const from of this.#names) {
+      for (const to of this.#names) {
+        if (from === to || this.#random.chance(0.7)) continue;
+        this.#cutFor([[from, to]], this.#random.below(CLOG_MS_MAX));
+      }
+    }
+  }
+
+  #reset(): void {
+    const share = this.#random.unit();
+    this.#network.reset(() => this.#random.chance(share));
+  }
+
+  #crash({ wipe = false, isDark = false }: { wipe?: boolean; isDark?: boolean }): void {
+    const peer = this.#any();
+    peer.kill(isDark);
+    this.#later(() => peer.start({ wipe }));
+  }
+
+  #tear(): void {
+    const peer = this.#any();
+    peer.crashInEffects = this.#random.below(12);
+    this.#later(() => peer.start());
+  }
+
+  #roll(): void {
+    shuffled(this.#peers, this.#random).forEach((peer, index) => {
+      this.#world.plan(index * 900, () => {
+        if (!this.#isOver) peer.kill();
+      });
+      this.#world.plan(index * 900 + 300, () => peer.start());
+    });
+  }
+
+  #pause(): void {
+    const peer = this.#any();
+    peer.pause();
+    this.#later(() => peer.resume());
+  }
+
+  #slow(): void {
+    const peer = this.#any();
+    peer.slowMs = this.#random.pick([1, 10, 60]) ?? 1;
+    this.#later(() => {
+      peer.slowMs = 0;
+    });
+  }
+
+  /** Everyday life: half of what the drift bound allows, so that no two clocks differ by more. */
+  #skew(): void {
+    const peer = this.#any();
+    peer.wallOffsetMs = this.#random.pick([50, 900, -900, 2400, -2400]) ?? 0;
+    peer.wallDrift = 1e-4 * (this.#random.unit() - 0.5);
+  }
+
+  #step(byMs: number): void {
+    const peer = this.#any();
+    peer.wallOffsetMs += byMs;
+    this.#later(() => {
+      peer.wallOffsetMs -= byMs;
+    });
+  }
+
+  #swizzle(): void {
+    const cut = swizzled(this.#names, this.#random);
+    cut.forEach(([from, to], index) => {
+      this.#world.plan(index * 40, () => this.#isOver || this.#network.cut(from, to));
+    });
+    const startMs = cut.length * 40 + this.#random.below(FAULT_MS_MAX);
+    shuffled(cut, this.#random).forEach(([from, to], index) => {
+      this.#undo(startMs + index * 40, () => this.#network.heal(from, to));
+    });
+  }
+
+  #cut(cut: readonly Direction[]): void {
+    this.#cutFor(cut, this.#random.below(FAULT_MS_MAX));
+  }
+
+  #cutFor(cut: readonly Direction[], ms: number): void {
+    for (const [from, to] of cut) this.#network.cut(from, to);
+    this.#undo(ms, () => {
+      for (const [from, to] of cut) this.#network.heal(from, to);
+    });
+  }
+
+  #any(): SimulatedPeer {
+    return this.#peers[this.#random.below(this.#peers.length)] as SimulatedPeer;
+  }
+
+  #later(undo: () => void): void {
+    this.#undo(this.#random.below(FAULT_MS_MAX), undo);
+  }
+
+  /** Undoes something later, unless the end of the faults has decided otherwise meanwhile. */
+  #undo(delayMs: number, undo: () => void): void {
+    this.#world.plan(delayMs, () => {
+      if (!this.#isOver) undo();
+    });
+  }
+}

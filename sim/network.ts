@@ -1,0 +1,164 @@
+/**
+ * The network between simulated peers: who can be dialled, how long frames take, what is cut.
+ *
+ * A cut has a direction. Dials need both, and come to nothing across a cut after their time-out; where
+ * nobody listens they are refused, and where the host is down nobody answers at all.
+ */
+import type { Random } from "../src/core/random.ts";
+import { Connection, type End, type Medium } from "./connection.ts";
+import type { World } from "./world.ts";
+
+export interface NetworkOptions {
+  /** Mean of the exponentially distributed delay of a frame, in ms. */
+  readonly delayMsMean: number;
+  readonly delayMsMin: number;
+  /** Bytes that a link carries in a ms. */
+  readonly bytesPerMs: number;
+  /** Share of frames whose segment is lost, 0 to 1. */
+  readonly lossProbability: number;
+  /** Share of frames that arrive twice, 0 to 1. No TCP does that; no peer may mind it. */
+  readonly duplicateProbability: number;
+}
+
+/** What accepts connections at an address. */
+export type Accept = (connection: Connection) => End;
+
+export type DialResult = "refused" | "unreachable" | Connection;
+
+interface Listener {
+  readonly owner: string;
+  readonly accept: Accept;
+}
+
+/** Of lost segments, how many silence their direction for good, and how many reset the link. */
+const SILENCE_SHARE = 0.03;
+const RESET_SHARE = 0.03;
+/** TCP waits about this long before it sends a lost segment again, in ms. */
+const RETRANSMIT_MS = 200;
+
+export class Network implements Medium {
+  readonly world: World;
+  readonly #random: Random;
+  readonly #options: NetworkOptions;
+  readonly #listeners = new Map<string, Listener>();
+  /** Hosts without power: they do not even refuse. */
+  readonly #dark = new Set<string>();
+  readonly #connections = new Set<Connection>();
+  /** Directions that are cut, by `from to`, and what waits for each to heal. */
+  readonly #cuts = new Map<string, (() => void)[]>();
+  /** After the faults have ended: nothing is lost or doubled any more. */
+  #isCalm = false;
+  frames = 0;
+  bytes = 0;
+
+  constructor(world: World, random: Random, options: NetworkOptions) {
+    this.world = world;
+    this.#random = random;
+    this.#options = options;
+  }
+
+  get connections(): ReadonlySet<Connection> {
+    return this.#connections;
+  }
+
+  listen(address: string, owner: string, accept: Accept): void {
+    this.#dark.delete(address);
+    this.#listeners.set(address, { owner, accept });
+  }
+
+  /** `isDark`: the whole host is gone, and with it whoever would refuse. */
+  unlisten(address: string, isDark = false): void {
+    this.#listeners.delete(address);
+    if (isDark) this.#dark.add(address);
+  }
+
+  /** Dials; `done` hears of it after a round trip, or after `timeoutMs` when nobody answers. */
+  dial(from: string, address: string, timeoutMs: number, done: (result: DialResult) => void): void {
+    const roundTripMs = this.delayMs(0) + this.delayMs(0);
+    this.world.plan(Math.min(roundTripMs, timeoutMs), () => {
+      const listener = this.#listeners.get(address);
+      const owner = listener?.owner;
+      const isCut =
+        owner !== undefined &&
+        (this.cutBetween(from, owner) !== undefined || this.cutBetween(owner, from) !== undefined);
+      if (isCut || this.#dark.has(address) || roundTripMs > timeoutMs) {
+        this.world.plan(Math.max(0, timeoutMs - roundTripMs), () => done("unreachable"));
+      } else if (listener === undefined) done("refused");
+      else done(this.#connect(from, listener));
+    });
+  }
+
+  #connect(from: string, { owner, accept }: Listener): Connection {
+    const connection = new Connection(this, from, owner);
+    connection.attach(1, accept(connection));
+    this.#connections.add(connection);
+    return connection;
+  }
+
+  /** How long a frame of this size takes. */
+  delayMs(byteLength: number): number {
+    const { delayMsMin, delayMsMean, bytesPerMs } = this.#options;
+    const jitterMs = -delayMsMean * Math.log(1 - this.#random.unit());
+    return delayMsMin + jitterMs + byteLength / bytesPerMs;
+  }
+
+  /** What happens to a frame: undefined, a delay in ms, or worse. */
+  loss(): undefined | number | "silence" | "reset" {
+    const { lossProbability } = this.#options;
+    if (lossProbability === 0 || this.#isCalm || !this.#random.chance(lossProbability)) {
+      return undefined;
+    }
+    if (this.#random.chance(SILENCE_SHARE)) return "silence";
+    if (this.#random.chance(RESET_SHARE)) return "reset";
+    return RETRANSMIT_MS * (1 + this.#random.below(3));
+  }
+
+  copies(): number {
+    const { duplicateProbability } = this.#options;
+    if (duplicateProbability === 0 || this.#isCalm) return 1;
+    return this.#random.chance(duplicateProbability) ? 2 : 1;
+  }
+
+  /** Ends loss and duplication. */
+  calm(): void {
+    this.#isCalm = true;
+  }
+
+  /** Cuts one direction. */
+  cut(from: string, to: string): void {
+    const direction = `${from} ${to}`;
+    if (!this.#cuts.has(direction)) this.#cuts.set(direction, []);
+  }
+
+  /** Heals one direction; held frames go on. */
+  heal(from: string, to: string): void {
+    const direction = `${from} ${to}`;
+    const waiting = this.#cuts.get(direction) ?? [];
+    this.#cuts.delete(direction);
+    for (const resume of waiting) resume();
+  }
+
+  /** What waits for this direction to heal; undefined when it is open. */
+  cutBetween(from: string, to: string): (() => void)[] | undefined {
+    return this.#cuts.size === 0 ? undefined : this.#cuts.get(`${from} ${to}`);
+  }
+
+  /** Directions that are cut now, as [from, to]. */
+  cuts(): [string, string][] {
+    return [...this.#cuts.keys()].map((direction) => direction.split(" ") as [string, string]);
+  }
+
+  /** Resets every connection that `filter` picks. */
+  reset(filter: (connection: Connection) => boolean): void {
+    for (const connection of [...this.#connections]) if (filter(connection)) connection.reset();
+  }
+
+  forget(connection: Connection): void {
+    this.#connections.delete(connection);
+  }
+
+  count(byteLength: number): void {
+    this.frames += 1;
+    this.bytes += byteLength;
+  }
+}

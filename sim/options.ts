@@ -1,0 +1,105 @@
+/**
+ * What a run is like: everything that was not asked for is drawn from the seed.
+ *
+ * Swarm testing: each run has some kinds of fault and lacks others altogether, since a fault that is
+ * always there hides what only happens without it. Everything is drawn in the same order whatever was
+ * asked for, so that a run which leaves something out is otherwise the run that it was.
+ *
+ * Source: Groce et al., "Swarm testing", ISSTA 2012.
+ */
+import { Random } from "../src/core/random.ts";
+
+/** Kinds of fault, each with what it does. */
+export const FAULTS = {
+  loss: "segments are lost: late frames, links that go silent in one direction, links that are reset",
+  duplicate: "frames arrive twice",
+  delay: "frames take long",
+  clog: "a direction holds all frames back for up to five seconds, then lets them go at once",
+  narrow: "links carry few bytes, so that buffers fill",
+  reset: "links are reset",
+  dark: "a host loses its power: nobody is told, and nobody refuses",
+  partition: "peers are cut into two sides",
+  isolate: "one peer is cut off",
+  oneway: "one direction between two peers is cut",
+  ring: "each peer hears only its neighbours",
+  swizzle: "the links of some peers are cut one by one and restored in another order",
+  crash: "a process is killed and restarted from its disk",
+  torn: "a process is killed between two effects of a step",
+  rolling: "all processes are restarted, one after another",
+  wipe: "a process is killed and restarted with an empty disk",
+  pause: "a process is stopped and goes on later",
+  slow: "a process takes long for everything",
+  skew: "a wall clock is off by less than the drift bound, and drifts",
+  step: "a wall clock steps back or forth by up to a minute",
+  hour: "a wall clock is an hour off",
+  clone: "a second process is started with the name and the disk of another",
+  hostile: "an admitted peer sends bytes, entries and exchanges that make no sense",
+  stranger: "a peer of another cluster dials everybody",
+} as const;
+
+export type FaultKind = keyof typeof FAULTS;
+export const FAULT_KINDS = Object.keys(FAULTS) as FaultKind[];
+
+/** What a run is made of. */
+export interface RunOptions {
+  readonly seed: number;
+  readonly peers: number;
+  readonly shards: number;
+  /** Length of the phase with faults, in ms. */
+  readonly durationMs: number;
+  readonly faults: readonly FaultKind[];
+  /** Mean ms between two faults. */
+  readonly faultEveryMs: number;
+  /** Mean ms between two operations of a busy workload. */
+  readonly operationEveryMs: number;
+  readonly delayMsMean: number;
+  /** How long a disk takes, in ms; 0 where there is none. */
+  readonly diskMs: number;
+  readonly lossProbability: number;
+  readonly duplicateProbability: number;
+  readonly bytesPerMs: number;
+  readonly downing: "majority" | "off";
+  /** Over how many ms peers are started. */
+  readonly startSpreadMs: number;
+  /** Whether in the end only some peers are healed, and all other trouble stays. */
+  readonly isCoreHealed: boolean;
+}
+
+/** What the caller asks for; the rest is drawn. */
+export type RunRequest = { readonly seed: number } & {
+  readonly [Name in Exclude<keyof RunOptions, "seed" | "faults">]?: RunOptions[Name];
+} & { readonly faults?: "swarm" | "none" | readonly FaultKind[] };
+
+/** Draws what was not asked for. Equal requests give equal options. */
+export function drawOptions(request: RunRequest): RunOptions {
+  const random = new Random(request.seed);
+  const swarm = drawSwarm(random);
+  const { faults = "swarm", ...asked } = request;
+  const kinds = faults === "swarm" ? swarm : faults === "none" ? [] : faults;
+  const has = (kind: FaultKind) => kinds.includes(kind);
+  const rates = [random.unit(), random.unit(), random.unit(), random.unit()] as const;
+  const drawn: RunOptions = {
+    seed: request.seed,
+    peers: 2 + random.below(6),
+    shards: 1 + random.below(24),
+    durationMs: 10_000 + random.below(50_000),
+    faults: kinds,
+    faultEveryMs: 300 + random.below(6000),
+    operationEveryMs: 10 + random.below(1500),
+    delayMsMean: has("delay") ? 5 + 95 * rates[0] : (random.pick([0.2, 1, 5]) ?? 1),
+    diskMs: random.pick([0, 0, 0.3, 8]) ?? 0,
+    lossProbability: has("loss") ? 0.3 * rates[1] ** 2 : 0,
+    duplicateProbability: has("duplicate") ? 0.5 * rates[2] : 0,
+    bytesPerMs: has("narrow") ? 20 + 500 * rates[3] : 100_000,
+    downing: random.chance(0.7) ? "majority" : "off",
+    startSpreadMs: random.pick([0, 50, 6000]) ?? 0,
+    isCoreHealed: random.chance(0.4),
+  };
+  return { ...drawn, ...asked };
+}
+
+/** Some runs have nearly all kinds of fault, some nearly none. */
+function drawSwarm(random: Random): FaultKind[] {
+  const share = random.unit() ** 2;
+  return FAULT_KINDS.filter(() => random.chance(share));
+}

@@ -1,0 +1,283 @@
+/**
+ * One simulated peer: the real machine, codec, handshake and order of effects, in a pretended shell.
+ *
+ * The shell is a process that can be killed (between any two effects), paused, slowed down and
+ * restarted, with a disk and two clocks: a monotonic one that begins anew with each life, and a wall
+ * clock that may be off, drift and step. Links are `SimulatedLinks`; this file is the rest.
+ */
+import type { Change, Effect } from "../src/core/effect.ts";
+import { EffectQueue } from "../src/core/effect-queue.ts";
+import type { CallRequest, MachineEvent } from "../src/core/event.ts";
+import { Machine, type MachineOptions } from "../src/core/machine.ts";
+import type { MapEntries } from "../src/core/message.ts";
+import { Random } from "../src/core/random.ts";
+import { Disk } from "./disk.ts";
+import { SimulatedLinks } from "./links.ts";
+import type { Network } from "./network.ts";
+import type { World } from "./world.ts";
+
+/** Unix ms at which every run begins. */
+export const WALL_START_MS = 1_800_000_000_000;
+
+const ALARM_MS_MIN = 1e-3;
+
+export interface PeerOptions extends Omit<MachineOptions, "incarnation" | "image" | "random"> {
+  /** How long a write takes to be durable, in ms. Default 0, as with a memory store. */
+  readonly diskMs?: number;
+}
+
+export type Outcome = Extract<Effect, { type: "answer" }>["outcome"];
+
+/** What one may want to hear of simulated peers. */
+export interface Observer {
+  /** Entries are durable, and may be told from now on. */
+  persisted?(peer: SimulatedPeer, maps: readonly MapEntries[]): void;
+  changed?(peer: SimulatedPeer, change: Change): void;
+  answered?(peer: SimulatedPeer, call: number, outcome: Outcome): void;
+  /** The machine has taken a step. */
+  stepped?(peer: SimulatedPeer): void;
+  /** What only this disk held is gone. */
+  wiped?(peer: SimulatedPeer): void;
+}
+
+export class SimulatedPeer {
+  readonly name: string;
+  readonly options: PeerOptions;
+  readonly disk = new Disk();
+  readonly links: SimulatedLinks;
+  machine: Machine | undefined;
+  state: "up" | "paused" | "down" = "down";
+  /** How many lives it has had. */
+  lives = 0;
+  /** Wall clock: how far it is off, and what it gains in a ms. */
+  wallOffsetMs = 0;
+  wallDrift = 0;
+  /** How long every event takes it, in ms. */
+  slowMs = 0;
+  /** Dies instead of carrying out the effect that many effects from now. */
+  crashInEffects: number | undefined;
+  stoppedWith: string | undefined;
+  readonly #world: World;
+  readonly #network: Network;
+  readonly #random: Random;
+  readonly #observer: Observer;
+  #join: readonly string[];
+  #effects = new EffectQueue((effect) => this.#perform(effect));
+  #held: (() => void)[] = [];
+  #busyUntil = 0;
+  #cancelAlarm: () => void = () => {};
+  #alarmAt = Number.POSITIVE_INFINITY;
+  #bootedAt = 0;
+  #callCount = 0;
+
+  constructor(
+    world: World,
+    network: Network,
+    options: PeerOptions,
+    random: Random,
+    observer: Observer,
+  ) {
+    this.name = options.name;
+    this.options = options;
+    this.#world = world;
+    this.#network = network;
+    this.#random = random;
+    this.#observer = observer;
+    this.#join = options.join;
+    this.links = new SimulatedLinks(this, world, network, random);
+  }
+
+  get wallMs(): number {
+    return WALL_START_MS + this.#world.now * (1 + this.wallDrift) + this.wallOffsetMs;
+  }
+
+  /** The monotonic clock, which means nothing to any other life. */
+  get now(): number {
+    return this.#world.now - this.#bootedAt;
+  }
+
+  /** Starts the process from its disk, or with an empty one. */
+  start(options: { readonly wipe?: boolean; readonly join?: readonly string[] } = {}): void {
+    if (this.state !== "down") return;
+    if (options.wipe) this.#wipe();
+    this.state = "up";
+    this.stoppedWith = undefined;
+    this.#join = options.join ?? this.options.join;
+    this.#boot();
+    this.#network.listen(this.options.address, this.name, (connection) =>
+      this.links.connect(connection, 1, undefined),
+    );
+  }
+
+  /**
+   * Ends the process at once, as SIGKILL does: the system closes its sockets. With `isDark` the host
+   * loses its power, and nobody is told.
+   */
+  kill(isDark = false): void {
+    if (this.state === "down") return;
+    this.state = "down";
+    this.machine = undefined;
+    this.disk.crash(this.#random);
+    this.#held = [];
+    this.#cancelAlarm();
+    this.crashInEffects = undefined;
+    this.#network.unlisten(this.options.address, isDark);
+    this.links.drop(isDark);
+  }
+
+  /** Stops the process without ending it, as SIGSTOP does. */
+  pause(): void {
+    if (this.state === "up") this.state = "paused";
+  }
+
+  resume(): void {
+    if (this.state !== "paused") return;
+    this.state = "up";
+    const held = this.#held;
+    this.#held = [];
+    for (const run of held) this.run(run);
+  }
+
+  /** The number that the next call will have. */
+  get nextCall(): number {
+    return this.#callCount + 1;
+  }
+
+  /** Calls the machine; the observer hears of the answer under the returned number. */
+  call(request: CallRequest): number {
+    this.#callCount += 1;
+    const call = this.#callCount;
+    this.run(() => this.step({ type: "called", call, request }));
+    return call;
+  }
+
+  /**
+   * Runs something in this life of the process. What happens to a paused process happens when it goes
+   * on, what happens to a slow one after what happened before.
+   */
+  run(run: () => void): void {
+    if (this.state === "paused") this.#held.push(run);
+    else if (this.state === "up" && this.slowMs === 0) run();
+    else if (this.state === "up") {
+      const { lives } = this;
+      this.#busyUntil = Math.max(this.#busyUntil, this.#world.now) + this.slowMs;
+      this.#world.plan(this.#busyUntil - this.#world.now, () => {
+        if (this.lives !== lives || this.state === "down") return;
+        if (this.state === "paused") this.#held.push(run);
+        else run();
+      });
+    }
+  }
+
+  step(event: MachineEvent): void {
+    const { machine } = this;
+    if (machine === undefined) return;
+    this.#effects.push(machine.step(event, this.now, this.wallMs));
+    if (this.machine !== machine) return; // It died, or began again.
+    this.#arm();
+    this.#observer.stepped?.(this);
+  }
+
+  #boot(): void {
+    this.lives += 1;
+    this.#bootedAt = this.#world.now - this.#random.below(1_000_000);
+    this.#busyUntil = 0;
+    const started = Math.floor(this.wallMs).toString(36);
+    const incarnation = `${started}-${this.options.address}-${this.lives}`;
+    const random = new Random(this.#random.uint32());
+    const { image } = this.disk;
+    const options = { ...this.options, join: this.#join, incarnation, image, random };
+    this.#effects = new EffectQueue((effect) => this.#perform(effect));
+    this.machine = new Machine(options, this.now, this.wallMs);
+    this.#alarmAt = Number.POSITIVE_INFINITY;
+    this.#cancelAlarm();
+    this.step({ type: "started" });
+  }
+
+  #arm(): void {
+    const deadline = this.machine?.deadline() ?? Number.POSITIVE_INFINITY;
+    if (deadline >= this.#alarmAt) return;
+    this.#cancelAlarm();
+    this.#alarmAt = deadline;
+    const { lives } = this;
+    // Sums of fractions are not exact: an alarm that comes a hair too early must not come again at
+    // the very same moment, or time would stand still.
+    this.#cancelAlarm = this.#world.plan(Math.max(ALARM_MS_MIN, deadline - this.now), () =>
+      this.run(() => {
+        if (this.lives !== lives) return;
+        this.#alarmAt = Number.POSITIVE_INFINITY;
+        const due = this.machine?.deadline() ?? Number.POSITIVE_INFINITY;
+        if (due <= this.now) this.step({ type: "woken" });
+        else this.#arm();
+      }),
+    );
+  }
+
+  #perform(effect: Effect): "pending" | undefined {
+    if (this.state === "down") return undefined;
+    if (this.crashInEffects !== undefined) {
+      this.crashInEffects -= 1;
+      if (this.crashInEffects < 0) {
+        this.kill();
+        return undefined;
+      }
+    }
+    switch (effect.type) {
+      case "persist":
+        return this.#persist(effect.maps, effect.clockBound);
+      case "send":
+      case "close":
+      case "dial":
+        this.links.perform(effect);
+        break;
+      case "answer":
+        this.#observer.answered?.(this, effect.call, effect.outcome);
+        break;
+      case "notify":
+        this.#observer.changed?.(this, effect.change);
+        break;
+      case "reset":
+        this.#beginAgain(effect.join);
+        break;
+      case "stop":
+        this.stoppedWith = effect.code;
+        this.#world.plan(0, () => this.kill());
+    }
+    return undefined;
+  }
+
+  #persist(maps: readonly MapEntries[], clockBound: number): "pending" | undefined {
+    this.disk.begin(maps, clockBound);
+    const { diskMs = 0 } = this.options;
+    if (diskMs === 0) {
+      this.disk.sync();
+      this.#observer.persisted?.(this, maps);
+      return undefined;
+    }
+    const effects = this.#effects;
+    const { lives } = this;
+    this.#world.plan(diskMs * (0.5 + this.#random.unit()), () => {
+      if (this.lives !== lives || this.state === "down") return;
+      this.disk.sync();
+      this.#observer.persisted?.(this, maps);
+      // The disk of a paused process still writes; the process hears of it when it goes on.
+      this.run(() => effects === this.#effects && effects.resume());
+    });
+    return "pending";
+  }
+
+  /** [A0] A reset: empty disk, new life, the same process. */
+  #beginAgain(join: readonly string[]): void {
+    this.#wipe();
+    this.machine = undefined;
+    this.links.drop(false);
+    this.#join = join;
+    const { lives } = this;
+    this.#world.plan(0, () => this.run(() => this.lives === lives && this.#boot()));
+  }
+
+  #wipe(): void {
+    this.disk.wipe();
+    this.#observer.wiped?.(this);
+  }
+}

@@ -1,0 +1,88 @@
+/**
+ * The output of the state machine, carried out strictly in order. Imperative: each is to be done.
+ */
+import type { ErrorCode, Refusal } from "./error.ts";
+import type { MapEntries, Message } from "./message.ts";
+import type { Address, Incarnation, LinkId, PeerName, ShardId, Timestamp } from "./units.ts";
+
+/** The four states of a member, as shown to users [F1]. */
+export type MemberStatus = "alive" | "suspect" | "dead" | "left";
+
+/** Where a shard is hosted. The pair (token, writer) is the fencing token [R5]. */
+export interface Allocation {
+  readonly shard: ShardId;
+  readonly region: PeerName;
+  readonly token: Timestamp;
+  readonly writer: string;
+  /** What this allocation replaced, where that is known. */
+  readonly superseded?: Allocation;
+}
+
+/** One member as a user sees it. */
+export interface Member {
+  readonly name: PeerName;
+  readonly address: Address;
+  readonly status: MemberStatus;
+  readonly zone: string | null;
+  readonly weight: number;
+  readonly draining: boolean;
+  readonly incarnation: Incarnation;
+  /** When it got this status, in Unix ms, by the clock of whoever said so. */
+  readonly since: number;
+  /** Why it has this status, for people. */
+  readonly why: string;
+}
+
+/** Something that a user may want to know when it happens. */
+export type Change =
+  | { readonly type: "ready"; readonly how: "founded" | "joined" }
+  | {
+      readonly type: "allocation";
+      readonly shard: ShardId;
+      /** Undefined when the shard was released. */
+      readonly region: PeerName | undefined;
+      readonly token: Timestamp;
+      readonly writer: string;
+      readonly superseded?: Allocation;
+    }
+  | ({ readonly type: "member" } & Member)
+  /** This peer's region got a shard, or lost it to `to`. */
+  | {
+      readonly type: "acquire";
+      readonly shard: ShardId;
+      readonly token: Timestamp;
+      readonly writer: string;
+    }
+  | { readonly type: "release"; readonly shard: ShardId; readonly to: PeerName | undefined }
+  | { readonly type: "warning"; readonly code: ErrorCode; readonly message: string };
+
+/** Says why a link is closed. `DUPLICATE` and `LEAVING` are no errors. */
+export type CloseCode = ErrorCode | "DUPLICATE" | "LEAVING";
+
+export type Effect =
+  /** Makes entries and the clock's upper bound durable before the next effect starts [G1, C6]. */
+  | {
+      readonly type: "persist";
+      readonly maps: readonly MapEntries[];
+      readonly clockBound: Timestamp;
+    }
+  | { readonly type: "send"; readonly links: readonly LinkId[]; readonly message: Message }
+  /** Closes a link. `silent` links are terminated, since their close frame would never arrive. */
+  | {
+      readonly type: "close";
+      readonly link: LinkId;
+      readonly code: CloseCode;
+      readonly silent?: boolean;
+    }
+  /** Dials an address; ends in `link-opened` or `dial-failed` with the same number. */
+  | { readonly type: "dial"; readonly dial: number; readonly address: Address }
+  | {
+      readonly type: "answer";
+      readonly call: number;
+      readonly outcome: { readonly ok: true; readonly value: unknown } | Refusal;
+    }
+  | { readonly type: "notify"; readonly change: Change }
+  /** Begins again as a newcomer with an empty replica and a new incarnation, dialling `join`. */
+  | { readonly type: "reset"; readonly join: readonly Address[]; readonly message: string }
+  /** This peer cannot go on, and why. */
+  | { readonly type: "stop"; readonly code: ErrorCode; readonly message: string };

@@ -1,0 +1,97 @@
+/**
+ * How a cluster begins exactly once: who founds it, and when a newcomer may.
+ *
+ * Theory of operation
+ *
+ * A fresh peer with addresses to join cannot know whether the cluster exists already. Were it to
+ * claim shards, its stamps, being the newest, would win against the whole table of the cluster it
+ * then meets. So it writes nothing until it has exchanged with a peer that belongs to a founding,
+ * and a founding is one entry of the replicated map `settings`, whose stamp names the cluster's life.
+ *
+ * If nobody around belongs to one, the lowest in name of those that hear each other founds after a
+ * while; a peer that hears nobody founds in the end, alone and with a warning. One without addresses
+ * to join founds at once: it was told that it is the first.
+ *
+ * It may have been told so wrongly, when the first peer of a cluster is restarted with the command
+ * line that it was first started with. Two foundings that meet are therefore never merged: the younger
+ * one gives way, and its peers begin again as newcomers. The older has the table that people rely on.
+ *
+ * Rules: SPEC.md, A0.
+ */
+import { compareStamps } from "./lww-map.ts";
+import type { Timings } from "./timings.ts";
+import type { Instant, PeerName, Stamp } from "./units.ts";
+
+/** The replicated map of what all peers must agree on, and the key of the founding in it. */
+export const SETTINGS = "settings";
+export const FOUNDING_KEY = "founding";
+
+/** Why a peer founds. */
+export type FoundingReason = "first" | "lowest" | "alone";
+
+export class Founding {
+  readonly #name: PeerName;
+  readonly #timings: Timings;
+  readonly #startedAt: Instant;
+  readonly #joins: boolean;
+  /** Since when other unfounded peers have been heard without a break. */
+  #companySince: Instant | undefined;
+  #stamp: Stamp | undefined;
+
+  constructor(
+    options: { name: PeerName; timings: Timings; joins: boolean; stamp: Stamp | undefined },
+    now: Instant,
+  ) {
+    this.#name = options.name;
+    this.#timings = options.timings;
+    this.#joins = options.joins;
+    this.#stamp = options.stamp;
+    this.#startedAt = now;
+  }
+
+  /** The founding that this peer belongs to; undefined while it waits for one. */
+  get stamp(): Stamp | undefined {
+    return this.#stamp;
+  }
+
+  /** Records that this peer founded, or took over a founding. */
+  settle(stamp: Stamp): void {
+    this.#stamp = stamp;
+  }
+
+  /**
+   * How another peer's founding relates to this peer's: `same` also while either has none yet;
+   * `older` when this peer must begin again; `younger` when the other must.
+   */
+  compare(other: Stamp | undefined): "same" | "older" | "younger" {
+    if (this.#stamp === undefined || other === undefined) return "same";
+    const order = compareStamps(other, this.#stamp);
+    return order === 0 ? "same" : order < 0 ? "older" : "younger";
+  }
+
+  /**
+   * Whether a peer that has a founding from its disk may serve without an exchange: it has nobody to
+   * join, or nobody has answered for as long as unfounded peers would wait for each other.
+   */
+  isPatienceOver(now: Instant, isAnswered: boolean): boolean {
+    if (!this.#joins) return true;
+    return !isAnswered && now - this.#startedAt >= this.#timings.foundAfterMs;
+  }
+
+  /**
+   * Whether it is this peer that founds, now. `company` are the unfounded peers it is linked with;
+   * `isAnswered` says that some other link may still lead to a founding.
+   */
+  due(now: Instant, company: readonly PeerName[], isAnswered: boolean): FoundingReason | undefined {
+    if (this.#stamp !== undefined) return undefined;
+    if (!this.#joins) return "first";
+    if (company.length === 0) this.#companySince = undefined;
+    if (isAnswered) return undefined;
+    if (company.length === 0) {
+      return now - this.#startedAt >= this.#timings.joinTimeoutMs ? "alone" : undefined;
+    }
+    this.#companySince ??= now;
+    if (now - this.#companySince < this.#timings.foundAfterMs) return undefined;
+    return company.every((name) => this.#name < name) ? "lowest" : undefined;
+  }
+}

@@ -1,0 +1,411 @@
+/**
+ * One peer as a state machine: `step(event, now, wallMs)` gives effects, `deadline()` says when next.
+ *
+ * This is the only module that speaks events, and the parts that it hands them to are plain objects
+ * that are called and answer. A step runs to completion. It ends with the same sequence whatever
+ * the event was: this peer looks after its own place (`standing.ts`), acts on a plan (`planner.ts`),
+ * proceeds with inquests and dials what is due; then what won is made durable, told to others, and the
+ * rest of the effects follow.
+ *
+ * Everything that happens by the clock happens at a pulse, a quarter of a heartbeat apart, but for dials
+ * and plans, which have deadlines of their own. A pulse that comes late is this peer's own fault, and
+ * is subtracted from everybody else's silence first.
+ *
+ * Deliberately absent: sockets, files, clocks, randomness and ids. `io/runtime.ts` and `sim/` supply
+ * them, each in its own way, to this same code.
+ *
+ * Rules: SPEC.md, all of it; each part names its own.
+ */
+import { Connections } from "./connections.ts";
+import type { Allocation, Effect } from "./effect.ts";
+import type { Refusal } from "./error.ts";
+import type { CallRequest, MachineEvent } from "./event.ts";
+import { Gossip } from "./gossip.ts";
+import { Inquests } from "./inquests.ts";
+import { encodeVerdict, VERDICTS, type VerdictKind, verdictKey } from "./membership.ts";
+import type { Entry, MapEntries } from "./message.ts";
+import { type MachineOptions, PeerState } from "./peer-state.ts";
+import { Planner } from "./planner.ts";
+import { Standing } from "./standing.ts";
+import type { Incarnation, Instant, PeerName, ShardId, Stamp, Timestamp, WallMs } from "./units.ts";
+import { ALLOCATIONS, encodeAllocation, type View } from "./view.ts";
+import { agrees } from "./wall-clock.ts";
+
+export type { MachineOptions } from "./peer-state.ts";
+
+/** What the handshake says of this peer. */
+export interface Identity {
+  readonly cluster: string;
+  readonly name: PeerName;
+  readonly incarnation: string;
+  readonly address: string;
+  readonly shardCount: number;
+  readonly wallMs: WallMs;
+  readonly founding: Stamp | undefined;
+}
+
+/** What `status` shows. */
+export interface MachineStatus {
+  readonly name: PeerName;
+  readonly incarnation: string;
+  readonly cluster: string;
+  readonly viewId: string;
+  readonly fingerprint: string;
+  readonly clock: { readonly time: number; readonly driftMs: number };
+  readonly members: Record<"alive" | "suspect" | "dead" | "left", number>;
+  readonly shards: number;
+  readonly allocations: number;
+  readonly links: number;
+  readonly tick: number;
+  /** Whether it serves and takes writes; if not, `why` says what it waits for. */
+  readonly ready: boolean;
+  readonly why: string;
+  /** Entries of the whole replica, tombstones included. */
+  readonly entries: number;
+  /** Names the content of the whole replica, all maps of it. */
+  readonly replica: string;
+  /** Entries from outside that were refused, by reason. */
+  readonly refused: { readonly malformed: number; readonly drift: number };
+}
+
+type Outcome = Extract<Effect, { type: "answer" }>["outcome"];
+
+export class Machine {
+  readonly #state: PeerState;
+  readonly #gossip: Gossip;
+  readonly #inquests: Inquests;
+  readonly #connections: Connections;
+  readonly #standing: Standing;
+  readonly #planner: Planner;
+  readonly #pulseMs: number;
+  #pulseAt: Instant;
+
+  constructor(options: MachineOptions, now: Instant, wallMs: WallMs) {
+    const state = new PeerState(options, now, wallMs);
+    this.#state = state;
+    this.#gossip = new Gossip(state);
+    this.#inquests = new Inquests(state);
+    this.#connections = new Connections(state, this.#gossip, this.#inquests);
+    this.#standing = new Standing(state, this.#connections);
+    this.#planner = new Planner(state);
+    this.#pulseMs = options.timings.heartbeatMs / 4;
+    this.#pulseAt = now;
+  }
+
+  /** The view, always current. Do not keep what it returns across steps. */
+  get view(): View {
+    return this.#state.view;
+  }
+
+  /** Whether this peer serves and takes writes. */
+  get isReady(): boolean {
+    return this.#state.isReady;
+  }
+
+  /** What this peer says of itself in a handshake that begins now. */
+  identity(now: Instant, wallMs: WallMs): Identity {
+    const { options, founding, wallClock } = this.#state;
+    const { cluster, name, incarnation, address, shardCount } = options;
+    const used = wallClock.read(wallMs, now);
+    return {
+      ...{ cluster, name, incarnation, address, shardCount },
+      wallMs: used,
+      founding: founding.stamp,
+    };
+  }
+
+  /**
+   * Takes one event and returns what is to be done about it, in order. `now` never runs backwards;
+   * `wallMs` may.
+   */
+  step(event: MachineEvent, now: Instant, wallMs: WallMs): Effect[] {
+    const state = this.#state;
+    if (state.halted) return [];
+    state.now = now;
+    state.wallMs = state.wallClock.read(wallMs, now);
+    this.#handle(event);
+    if (now >= this.#pulseAt) this.#pulse();
+    this.#standing.settle();
+    this.#inquests.proceed({
+      dial: (address, subject) => this.#connections.dial(address, { type: "inquest", subject }),
+      dead: (subject, incarnation, why) => this.#buried(subject, incarnation, why),
+    });
+    this.#planner.settle(); // After the inquests: the shards of the dead are claimed at once.
+    if (!state.left) this.#connections.dialDue();
+    state.membersChanged = false;
+    return state.finish((maps, except) => this.#gossip.push(maps, except));
+  }
+
+  /** When the machine wants to be woken, whatever happens until then. */
+  deadline(): Instant {
+    if (this.#state.halted) return Number.POSITIVE_INFINITY;
+    return Math.min(
+      this.#pulseAt,
+      this.#connections.deadline(),
+      this.#inquests.deadline(),
+      this.#planner.deadline(),
+    );
+  }
+
+  /** Every entry of the replica's allocations, tombstones included. */
+  allocationEntries(): Entry[] {
+    return this.#state.replica.map(ALLOCATIONS).all();
+  }
+
+  /** Every entry of every map, tombstones included. */
+  entries(): MapEntries[] {
+    return this.#state.replica.everything();
+  }
+
+  get incarnation(): Incarnation {
+    return this.#state.options.incarnation;
+  }
+
+  /** The wall clock that this peer used in its last step, in Unix ms. */
+  get wallMs(): WallMs {
+    return this.#state.wallMs;
+  }
+
+  /** The highest timestamp that this peer has issued or seen. */
+  get clockTime(): Timestamp {
+    return this.#state.clock.last;
+  }
+
+  status(): MachineStatus {
+    const { options, view, clock, leadMs, replica, links } = this.#state;
+    const members = { alive: 0, suspect: 0, dead: 0, left: 0 };
+    for (const { status } of view.membership.all()) members[status] += 1;
+    return {
+      name: options.name,
+      incarnation: options.incarnation,
+      cluster: options.cluster,
+      viewId: view.viewId(),
+      fingerprint: view.fingerprint(),
+      clock: { time: clock.last, driftMs: leadMs },
+      members,
+      shards: view.shards().length,
+      allocations: view.allocationCount,
+      links: links.open().length,
+      tick: 0,
+      ready: this.isReady,
+      why: this.#why(),
+      entries: replica.entryCount,
+      replica: replica.fingerprint(),
+      refused: { ...this.#gossip.refused },
+    };
+  }
+
+  #handle(event: MachineEvent): void {
+    switch (event.type) {
+      case "link-opened": {
+        const purpose = this.#connections.opened(event);
+        if (purpose?.type === "inquest") this.#inquests.dialled(purpose.subject, "reached");
+        if (purpose?.type === "claim") this.#standing.claimed(purpose, event.remote);
+        break;
+      }
+      case "dial-failed": {
+        const purpose = this.#connections.dialFailed(event.dial, event.failure, event.code);
+        const outcome = event.failure === "refused" ? "refused" : "unknown";
+        if (purpose?.type === "inquest") this.#inquests.dialled(purpose.subject, outcome);
+        if (purpose?.type === "claim") this.#standing.claimed(purpose, undefined);
+        break;
+      }
+      case "link-closed":
+        this.#connections.closed(event);
+        break;
+      case "received":
+        this.#received(event);
+        break;
+      case "link-congested":
+      case "link-drained":
+        this.#gossip.congested(event.link, event.type === "link-congested");
+        break;
+      case "addresses-found":
+        this.#connections.joinBy(event.addresses);
+        break;
+      case "called":
+        this.#called(event.call, event.request);
+        break;
+      case "started":
+      case "woken":
+        break; // What is due by the clock is done after every event.
+    }
+  }
+
+  #received(event: Extract<MachineEvent, { type: "received" }>): void {
+    const { links, liveness, timings, now } = this.#state;
+    const link = links.get(event.link);
+    if (link === undefined) return;
+    link.heardAt = now; // [F2] Any bytes are a sign of life.
+    liveness.heard(link.remote.name, now);
+    this.#gossip.refused.malformed += event.refused;
+    for (const message of event.messages) {
+      if (message.type === "heartbeat") this.#connections.received(link, message);
+      else if (link.isGated(timings.maxDriftMs))
+        continue; // [C4]
+      else if (message.type === "probe") this.#inquests.asked(link, message);
+      else if (message.type === "probe-answer") this.#inquests.testified(link, message);
+      else if (this.#gossip.receive(link, message)) this.#standing.exchanged();
+      else this.#followFounding();
+    }
+  }
+
+  /** [A0] A founding that was pushed here is joined by an exchange. */
+  #followFounding(): void {
+    const { joined, founding, links, timings } = this.#state;
+    if (joined || founding.stamp === undefined) return;
+    for (const link of links.usable(timings.maxDriftMs)) {
+      if (link.isDialled) this.#gossip.synchronise(link);
+    }
+  }
+
+  #pulse(): void {
+    const state = this.#state;
+    const lateMs = state.now - this.#pulseAt;
+    if (lateMs > this.#pulseMs) {
+      state.liveness.forgive(lateMs, state.now); // [F2]
+      this.#connections.forgive(lateMs);
+    }
+    this.#pulseAt = state.now + this.#pulseMs;
+    this.#watchClock();
+    this.#connections.pulse();
+    this.#gossip.pulse();
+    if (!state.isReady) return;
+    for (const member of state.view.membership.all()) {
+      if (member.name === state.options.name) continue;
+      const accusation = state.liveness.check(member, state.now);
+      if (accusation !== undefined) this.#accuse(member.name, accusation.kind, accusation.why);
+    }
+  }
+
+  #watchClock(): void {
+    const state = this.#state;
+    const { timings, wallClock } = state;
+    const links = state.links.open();
+    const stepMs = wallClock.stepMs();
+    if (stepMs !== 0) {
+      const differences = links.map((link) => link.rawDifferenceMs);
+      if (agrees(differences, stepMs)) wallClock.adopt(); // [C7]
+    }
+    const drifting = links.filter((link) => link.drifts(timings.maxDriftMs));
+    const [only] = links;
+    const drifted =
+      links.length === 1
+        ? drifting.length === 1 && only !== undefined && only.differenceMs < 0
+        : 2 * drifting.length > links.length;
+    if (drifted && !state.drifted) {
+      const ms = Math.round(drifting[0]?.differenceMs ?? 0);
+      state.warn("CLOCK_DRIFT", `This clock differs from that of other peers by ${-ms} ms`);
+    }
+    state.drifted = drifted;
+    if (!drifted) this.#dropUntakable();
+  }
+
+  /**
+   * [C5] This clock was far ahead and is right again: what it stamped meanwhile, and all that it would
+   * stamp from now on, nobody takes. If a peer with a sound clock is there, this one begins again.
+   */
+  #dropUntakable(): void {
+    const state = this.#state;
+    const leadMsMax = 2 * state.timings.maxDriftMs;
+    if (state.leadMs <= leadMsMax) return;
+    const sound = state.links
+      .usable(state.timings.maxDriftMs)
+      .filter((link) => link.leadMs !== undefined && link.leadMs <= leadMsMax);
+    if (sound.length === 0) return; // A peer alone never resets.
+    const join = [
+      ...new Set([...sound.map(({ remote }) => remote.address), ...state.options.join]),
+    ];
+    const message = `Dropping writes stamped ${state.leadMs} ms ahead of the clock: no peer takes them`;
+    state.halt({ type: "reset", join, message });
+  }
+
+  #buried(subject: PeerName, incarnation: string, why: string): void {
+    const member = this.#state.view.membership.get(subject);
+    if (member === undefined || member.row.incarnation !== incarnation) return;
+    if (member.status === "left" || member.removed || !this.#state.isReady) return;
+    this.#accuse(subject, "removed", why); // [F5, F9] A dead process is no partition.
+  }
+
+  #accuse(subject: PeerName, kind: VerdictKind, why: string): void {
+    const { view, options } = this.#state;
+    const about = view.membership.get(subject)?.stamp;
+    if (about === undefined || view.membership.verdictBy(subject, options.name) === kind) return;
+    const accuser = options.incarnation;
+    const key = verdictKey(subject, options.name);
+    this.#state.write(VERDICTS, key, encodeVerdict({ kind, about, accuser, why }));
+  }
+
+  #called(call: number, request: CallRequest): void {
+    const outcome = this.#perform(request);
+    this.#state.effect({ type: "answer", call, outcome });
+    if (request.type === "leave") this.#connections.closeAll("LEAVING");
+  }
+
+  #perform(request: CallRequest): Outcome {
+    if (request.type === "leave") {
+      this.#standing.leave();
+      return { ok: true, value: undefined };
+    }
+    const { drifted, isReady, replica } = this.#state;
+    const what = request.type;
+    if (drifted) return refuse("CLOCK_DRIFT", `Cannot ${what}: ${this.#why()}`);
+    if (!isReady) return refuse("NOT_READY", `Cannot ${what}: ${this.#why()}`);
+    if (request.type === "rebalance") {
+      const moves = this.#planner.plan();
+      if (!request.dryRun) this.#planner.wake();
+      return { ok: true, value: moves };
+    }
+    if (replica.isFull) return refuse("BUFFER_FULL", `Cannot ${what}: the replica is full`);
+    if (request.type === "allocate") return this.#allocate(request.shard, request.region);
+    return this.#release(request.shard);
+  }
+
+  /** [A1] Writes at once; the answer says what was superseded. */
+  #allocate(shard: ShardId, region: PeerName): Outcome {
+    const { view } = this.#state;
+    if (!view.hasShard(shard)) {
+      return refuse("SHARD_NOT_FOUND", `Cannot allocate "${shard}": there is no such shard`);
+    }
+    const member = view.membership.get(region);
+    if (member === undefined) {
+      return refuse(
+        "REGION_NOT_FOUND",
+        `Cannot allocate "${shard}" to "${region}": no such region`,
+      );
+    }
+    if (member.status !== "alive") {
+      const state = member.status === "left" ? "has left" : `is ${member.status}`;
+      const message = `Cannot allocate "${shard}" to "${region}": "${region}" ${state}`;
+      return refuse("REGION_NOT_ALIVE", message);
+    }
+    const superseded = view.allocation(shard);
+    const { time, writer } = this.#state.write(ALLOCATIONS, shard, encodeAllocation(region));
+    const allocation: Allocation = { shard, region, token: time, writer };
+    return { ok: true, value: superseded ? { ...allocation, superseded } : allocation };
+  }
+
+  #release(shard: ShardId): Outcome {
+    const { view } = this.#state;
+    if (!view.hasShard(shard)) {
+      return refuse("SHARD_NOT_FOUND", `Cannot release "${shard}": there is no such shard`);
+    }
+    const superseded = view.allocation(shard);
+    const { time, writer } = this.#state.write(ALLOCATIONS, shard, undefined);
+    const released = { shard, region: undefined, token: time, writer };
+    return { ok: true, value: superseded ? { ...released, superseded } : released };
+  }
+
+  #why(): string {
+    const { left, drifted, joined, founding, links, maySideHost } = this.#state;
+    if (left) return "it has left the cluster";
+    if (drifted) return "its clock differs too much from that of other peers";
+    if (joined) return maySideHost ? "it serves" : "it is on the side without a majority";
+    if (founding.stamp !== undefined) return "it is synchronising";
+    return links.size === 0 ? "no address to join by has answered" : "no cluster is founded yet";
+  }
+}
+
+function refuse(code: Refusal["code"], message: string): Refusal {
+  return { ok: false, code, message };
+}

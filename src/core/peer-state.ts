@@ -1,0 +1,254 @@
+/**
+ * What the parts of the state machine share: the replica, the view, the links, and this step.
+ *
+ * `machine.ts` sets the time at the start of a step; the parts read it, write entries and add
+ * effects; at the end of the step everything that won is made durable first and told to others
+ * second, by the order of one list [G1]. Nothing here decides anything.
+ */
+import { assert } from "./assert.ts";
+import { HybridClock, timestampMs } from "./clock.ts";
+import type { DiskImage } from "./disk-image.ts";
+import { type Downing, mayHost } from "./downing.ts";
+import type { Change, Effect } from "./effect.ts";
+import type { ErrorCode } from "./error.ts";
+import { FOUNDING_KEY, Founding, SETTINGS } from "./founding.ts";
+import type { Link } from "./link.ts";
+import { Links } from "./links.ts";
+import { Liveness } from "./liveness.ts";
+import type { MemberState } from "./membership.ts";
+import type { Entry, MapEntries, Message, Value } from "./message.ts";
+import type { Random } from "./random.ts";
+import { Replica } from "./replica.ts";
+import type { Timings } from "./timings.ts";
+import type {
+  Address,
+  Incarnation,
+  Instant,
+  LinkId,
+  PeerName,
+  ShardId,
+  Timestamp,
+  WallMs,
+} from "./units.ts";
+import { View } from "./view.ts";
+import { WallClock } from "./wall-clock.ts";
+
+export interface MachineOptions {
+  readonly name: PeerName;
+  readonly cluster: string;
+  /** Unique to this life of the peer. */
+  readonly incarnation: Incarnation;
+  /** Where others dial this peer. */
+  readonly address: Address;
+  /** Configured shards, 0 to `SHARDS_MAX`; the same on all peers of a cluster [R6]. */
+  readonly shardCount: number;
+  readonly zone: string | null;
+  /** Share of the shards relative to other peers, above 0. */
+  readonly weight: number;
+  /** Whom to dial for joining; empty for the first peer of a cluster [A0]. */
+  readonly join: readonly Address[];
+  readonly downing: Downing;
+  readonly timings: Timings;
+  /** The only randomness. */
+  readonly random: Random;
+  /** What the disk holds. */
+  readonly image: DiskImage;
+}
+
+/** Entries that won in this step, and to whom they are news. */
+interface News {
+  readonly maps: readonly MapEntries[];
+  /** `all` for own writes; nobody for what a full mesh has been told already. */
+  readonly audience: "all" | "nobody";
+  readonly except: LinkId | undefined;
+}
+
+export class PeerState {
+  readonly options: MachineOptions;
+  readonly timings: Timings;
+  readonly clock: HybridClock;
+  readonly wallClock: WallClock;
+  readonly replica: Replica;
+  readonly view: View;
+  readonly links: Links;
+  readonly liveness: Liveness;
+  readonly founding: Founding;
+  now: Instant;
+  /** The wall clock to use in this step, steps held back [C7]. */
+  wallMs: WallMs;
+  /** Whether this peer is a ready member: founded or joined, and synchronised. */
+  joined = false;
+  /** This peer has said goodbye. */
+  left = false;
+  /** This peer's clock is the one that is wrong [C5]. */
+  drifted = false;
+  /** This machine has come to an end: a reset or a stop. */
+  halted = false;
+  /** Members changed in this step: targets, founding and plan follow. */
+  membersChanged = true;
+  /** A shard lost its region in this step. */
+  orphaned = true;
+  #effects: Effect[] = [];
+  #news: News[] = [];
+  #durableBound: number;
+  /** Undefined after a change of members. */
+  #maySideHost: boolean | undefined;
+
+  constructor(options: MachineOptions, now: Instant, wallMs: WallMs) {
+    this.options = options;
+    this.timings = options.timings;
+    this.now = now;
+    this.wallClock = new WallClock(wallMs, now);
+    this.wallMs = wallMs;
+    this.replica = new Replica(options.cluster);
+    this.replica.merge(options.image.maps);
+    this.view = new View(this.replica, options.shardCount);
+    // [C6] Above all that was ever issued, and above every stamp on the disk.
+    const last = options.image.maps
+      .flatMap(({ entries }) => entries)
+      .reduce((highest, { time }) => Math.max(highest, time), options.image.clockBound);
+    this.clock = new HybridClock({ maxDriftMs: 2 * options.timings.maxDriftMs, last });
+    this.#durableBound = options.image.clockBound;
+    this.links = new Links(options.name);
+    this.liveness = new Liveness(options.timings);
+    const founding = this.replica.map(SETTINGS).entry(FOUNDING_KEY);
+    const stamp = founding && { time: founding.time, writer: founding.writer };
+    const joins = options.join.length > 0;
+    const { name, timings } = options;
+    this.founding = new Founding({ name, timings, joins, stamp }, now);
+    for (const member of this.view.membership.all()) this.liveness.sawRow(member, now);
+  }
+
+  /** This peer's own row as the view shows it. */
+  get self(): MemberState | undefined {
+    return this.view.membership.get(this.options.name);
+  }
+
+  /** [F9] Whether the side that this peer is on may host and write. */
+  get maySideHost(): boolean {
+    const { downing, name } = this.options;
+    this.#maySideHost ??= mayHost(downing, this.view.membership.all(), name);
+    return this.#maySideHost;
+  }
+
+  /** How far the hybrid clock is ahead of the wall clock, in ms, 0 or more. */
+  get leadMs(): number {
+    return Math.max(0, timestampMs(this.clock.last) - Math.floor(this.wallMs));
+  }
+
+  /** [C4] Whether a timestamp from elsewhere is not too far ahead to be taken. */
+  isCredible(time: Timestamp): boolean {
+    return timestampMs(time) - this.wallMs <= 2 * this.timings.maxDriftMs;
+  }
+
+  /** Whether this peer serves and takes writes. */
+  get isReady(): boolean {
+    return this.joined && !this.left && !this.drifted && !this.halted && this.maySideHost;
+  }
+
+  /** Writes an entry under a fresh stamp, to be made durable and told to all. */
+  write(map: string, key: string, value: Value | undefined): Entry {
+    const stamp = { time: this.clock.next(this.wallMs), writer: this.options.incarnation };
+    const entry = this.replica.put(map, key, value, stamp);
+    this.won([{ map, entries: [entry] }], "all");
+    return entry;
+  }
+
+  /** Records entries that won in the replica: view, disk and others follow. */
+  won(maps: readonly MapEntries[], audience: News["audience"], except?: LinkId): void {
+    if (maps.length === 0) return;
+    this.#news.push({ maps, audience, except });
+    const { members, allocations } = this.view.apply(maps);
+    for (const member of members) this.#memberChanged(member);
+    for (const change of allocations) this.#allocationChanged(change);
+    for (const { map, entries } of maps) {
+      if (map === "members") for (const { key } of entries) this.#sawRow(key);
+    }
+  }
+
+  send(link: Link, message: Message): void {
+    this.sendAll([link.id], message);
+  }
+
+  sendAll(links: readonly LinkId[], message: Message): void {
+    if (links.length > 0) this.#effects.push({ type: "send", links, message });
+  }
+
+  notify(change: Change): void {
+    this.#effects.push({ type: "notify", change });
+  }
+
+  warn(code: ErrorCode, message: string): void {
+    this.notify({ type: "warning", code, message });
+  }
+
+  effect(effect: Effect): void {
+    this.#effects.push(effect);
+  }
+
+  /** Ends this machine: it begins again elsewhere, or not at all. */
+  halt(effect: Extract<Effect, { type: "reset" | "stop" }>): void {
+    if (this.halted) return;
+    this.halted = true;
+    this.effect(effect);
+  }
+
+  /** The effects of the step, in order; `push` says to whom entries go. */
+  finish(push: (maps: readonly MapEntries[], except: LinkId | undefined) => void): Effect[] {
+    const news = this.#news;
+    this.#news = [];
+    const replies = this.#effects;
+    this.#effects = [];
+    for (const { maps, audience, except } of news) if (audience === "all") push(maps, except);
+    const pushes = this.#effects;
+    this.#effects = [];
+    if (news.length === 0) {
+      assert(pushes.length === 0, "nothing is pushed that did not win");
+      return replies;
+    }
+    // [C6] The bound is durable before anything that was issued under it is seen.
+    if (this.clock.last > this.#durableBound) {
+      this.#durableBound = this.clock.boundAhead(this.wallMs);
+    }
+    const maps = news.flatMap((item) => item.maps);
+    // [G1] Durable before anyone hears of it, callers included.
+    return [{ type: "persist", maps, clockBound: this.#durableBound }, ...pushes, ...replies];
+  }
+
+  #sawRow(name: PeerName): void {
+    const member = this.view.membership.get(name);
+    if (member !== undefined) this.liveness.sawRow(member, this.now);
+  }
+
+  #memberChanged(member: MemberState): void {
+    this.#maySideHost = undefined;
+    this.membersChanged = true;
+    if (member.removed || member.status === "left") this.orphaned = true;
+    const { name, row, status, since, why } = member;
+    const { address, zone, weight, draining, incarnation } = row;
+    this.notify({
+      type: "member",
+      ...{ name, address, status, zone, weight, draining, incarnation, since, why },
+    });
+  }
+
+  #allocationChanged(change: Extract<Change, { type: "allocation" }>): void {
+    this.notify(change);
+    const { shard, region, token, writer, superseded } = change;
+    const host = region === undefined ? undefined : this.view.membership.get(region);
+    if (region === undefined || host?.removed) this.orphaned = true;
+    else if (host === undefined) this.membersChanged = true; // Its row may still come.
+    this.#hostChanged(shard, superseded?.region, region, { token, writer });
+  }
+
+  #hostChanged(
+    shard: ShardId,
+    before: PeerName | undefined,
+    after: PeerName | undefined,
+    { token, writer }: { readonly token: number; readonly writer: string },
+  ): void {
+    const { name } = this.options;
+    if (after === name) this.notify({ type: "acquire", shard, token, writer });
+    else if (before === name) this.notify({ type: "release", shard, to: after });
+  }
+}

@@ -1,0 +1,248 @@
+/**
+ * The exchange over one link by which two replicas become equal.
+ *
+ * Theory of operation
+ *
+ *   initiator                         responder
+ *     head ------------------------>    equal: done
+ *          <----------------- symbols   enough of them for the estimated difference
+ *     (more ----------------------->
+ *          <----------------- symbols)* when they did not suffice
+ *     repair, want ---------------->    what only I have; the ids of what only you have
+ *          <------------ repair, done
+ *
+ * After the head this is one and a half round trips. The symbols come from copies of both sketches,
+ * taken when the exchange starts, so writes go on meanwhile; what is written during an exchange is
+ * pushed anyway, and else found by the next one.
+ *
+ * A difference that would cost more than sending everything ends the sketch: the responder answers
+ * `snapshot-offer`, and the initiator fetches all entries chunk by chunk. It then sends a head again,
+ * marked `pulled`; if the responder still lacks more than a sketch serves, it fetches in turn.
+ * Chunks are asked for one by one, so a slow reader is never flooded and the sender keeps no state.
+ *
+ * Of two heads that cross on one link, that of the lower name is answered and the other ignored:
+ * one exchange is enough for both.
+ *
+ * This module merges nothing. Entries come back from `receive` to be merged by `machine.ts`, which
+ * alone knows clocks, limits and who else must hear of them.
+ *
+ * Source: Yang, Gilad, Alizadeh, SIGCOMM 2024, for the sketch. Rules: SPEC.md, G3 to G5.
+ */
+import { FRAME_BYTES_TARGET } from "./limits.ts";
+import type { MapEntries, Message } from "./message.ts";
+import { type Replica, splitEntries } from "./replica.ts";
+import {
+  estimateDifference,
+  type Ids,
+  isSameSet,
+  type Sketch,
+  SketchDecoder,
+  SYMBOL_BYTES,
+  SYMBOLS_MAX,
+} from "./sketch.ts";
+import type { Instant } from "./units.ts";
+
+/** First batch: this many symbols for each id of the estimate, which may be 20 % too low, ... */
+const SYMBOLS_PER_ID = 1.7;
+/** ... and a few more, since small differences need more for each id. */
+const SYMBOLS_EXTRA = 2;
+/** Further batches, as a share of what has come. */
+const SYMBOLS_MORE_SHARE = 0.3;
+const SYMBOLS_MORE_MIN = 4;
+/** Differing ids above which a sketch of `SYMBOLS_MAX` symbols may not suffice. */
+const SKETCH_IDS_MAX = 2400;
+/** About what one entry costs in a snapshot, and one differing id in a sketch, in bytes. */
+const SNAPSHOT_ENTRY_BYTES = 40;
+const SKETCH_ID_BYTES = 26;
+const EXCHANGES = 65_536;
+
+/** What an exchange wants done. */
+export interface ExchangeStep {
+  readonly replies: readonly Message[];
+  /** An exchange has ended, whoever began it: this replica has all that the other had. */
+  readonly ended: boolean;
+}
+
+type ExchangeMessage = Exclude<
+  Message,
+  { type: "heartbeat" | "delta" | "repair" | "probe" | "probe-answer" }
+>;
+
+const NOTHING: ExchangeStep = { replies: [], ended: false };
+const ENDED: ExchangeStep = { replies: [], ended: true };
+
+export class Reconciliation {
+  readonly #replica: Replica;
+  /** Whether this end's head gives way when two cross. */
+  readonly #yields: boolean;
+  /** Even at one end and odd at the other, so that no number means two exchanges. */
+  #exchange: number;
+  /** The exchange that this end started and that has not ended. */
+  #started: { readonly at: Instant; decoder?: SketchDecoder } | undefined;
+  /** The copy that the other end's exchange is answered from. */
+  #answering: { readonly exchange: number; readonly sketch: Sketch } | undefined;
+
+  constructor(replica: Replica, options: { readonly yields: boolean }) {
+    this.#replica = replica;
+    this.#yields = options.yields;
+    this.#exchange = options.yields ? 1 : 0;
+  }
+
+  /** When the exchange that this end started began; undefined when there is none. */
+  get startedAt(): Instant | undefined {
+    return this.#started?.at;
+  }
+
+  /** Starts an exchange, forgetting any unfinished one, and returns the head to send. */
+  begin(now: Instant): Message {
+    this.#exchange = (this.#exchange + 2) % EXCHANGES;
+    this.#started = { at: now };
+    return this.#head(false);
+  }
+
+  /** Forgets an exchange that went silent. */
+  abandon(): void {
+    this.#started = undefined;
+  }
+
+  /** Takes one message of an exchange. The entries of a snapshot must have been merged before. */
+  receive(message: ExchangeMessage): ExchangeStep {
+    switch (message.type) {
+      case "head":
+        return this.#onHead(message);
+      case "more":
+        return this.#onMore(message.exchange, message.from, message.count);
+      case "want":
+        return this.#onWant(message.exchange, message.ids);
+      case "snapshot-request":
+        return this.#onSnapshotRequest(message.exchange, message.cursor);
+      default:
+        return this.#onAnswer(message);
+    }
+  }
+
+  #head(pulled: boolean): Message {
+    const { sketch } = this.#replica;
+    return {
+      type: "head",
+      exchange: this.#exchange,
+      entryCount: sketch.idCount,
+      summary: sketch.summary(),
+      pulled,
+    };
+  }
+
+  #onHead(head: Extract<Message, { type: "head" }>): ExchangeStep {
+    const { exchange } = head;
+    const { sketch } = this.#replica;
+    const summary = sketch.summary();
+    if (isSameSet(summary, head.summary)) {
+      return { replies: [{ type: "done", exchange }], ended: true };
+    }
+    if (this.#started !== undefined && !head.pulled) {
+      if (!this.#yields) return NOTHING;
+      this.#started = undefined; // The other end ignores the head that crossed this one.
+    }
+    const difference = estimateDifference(summary, head.summary, sketch.idCount - head.entryCount);
+    const isSmall =
+      difference <= SKETCH_IDS_MAX &&
+      difference * SKETCH_ID_BYTES < (sketch.idCount + head.entryCount) * SNAPSHOT_ENTRY_BYTES;
+    if (!isSmall && head.pulled) return reply({ type: "snapshot-request", exchange, cursor: 0 });
+    if (!isSmall) return reply({ type: "snapshot-offer", exchange });
+    const copy = sketch.copy();
+    this.#answering = { exchange, sketch: copy };
+    const count = Math.min(SYMBOLS_MAX, Math.ceil(difference * SYMBOLS_PER_ID) + SYMBOLS_EXTRA);
+    return reply({ type: "symbols", exchange, from: 0, cells: copy.symbols(0, count) });
+  }
+
+  #onMore(exchange: number, from: number, count: number): ExchangeStep {
+    const answering = this.#answering;
+    if (answering?.exchange !== exchange || from >= SYMBOLS_MAX) return NOTHING;
+    const to = Math.min(SYMBOLS_MAX, from + count);
+    const cells = answering.sketch.symbols(from, to);
+    return reply({ type: "symbols", exchange, from, cells });
+  }
+
+  #onWant(exchange: number, ids: Uint8Array): ExchangeStep {
+    if (this.#answering?.exchange === exchange) this.#answering = undefined;
+    const repairs = repairsOf(this.#replica.withIds(decodeIds(ids)));
+    // Its repairs came before this on the same link: this end has everything, too.
+    return { replies: [...repairs, { type: "done", exchange }], ended: true };
+  }
+
+  /** Either end may fetch: the initiator after an offer, the responder after a `pulled` head. */
+  #onSnapshotRequest(exchange: number, cursor: number): ExchangeStep {
+    const { maps, next } = this.#replica.chunk(cursor, FRAME_BYTES_TARGET);
+    return reply({ type: "snapshot", exchange, next, maps });
+  }
+
+  /** Messages that belong to an exchange which this end started, or fetches in. */
+  #onAnswer(
+    message: Exclude<ExchangeMessage, { type: "head" | "more" | "want" | "snapshot-request" }>,
+  ): ExchangeStep {
+    const { exchange } = message;
+    const started = exchange === this.#exchange ? this.#started : undefined;
+    if (message.type === "snapshot") {
+      if (message.next >= 0) {
+        return reply({ type: "snapshot-request", exchange, cursor: message.next });
+      }
+      if (started !== undefined) return reply(this.#head(true));
+      return { replies: [{ type: "done", exchange }], ended: true };
+    }
+    if (started === undefined) return NOTHING;
+    if (message.type === "snapshot-offer") {
+      return reply({ type: "snapshot-request", exchange, cursor: 0 });
+    }
+    if (message.type === "symbols") return this.#onSymbols(started, message.from, message.cells);
+    this.#started = undefined;
+    return ENDED;
+  }
+
+  #onSymbols(started: { decoder?: SketchDecoder }, from: number, cells: Uint8Array): ExchangeStep {
+    const exchange = this.#exchange;
+    started.decoder ??= new SketchDecoder(this.#replica.sketch.copy());
+    const { decoder } = started;
+    if (from !== decoder.symbolCount) return NOTHING;
+    decoder.push(cells);
+    if (decoder.isComplete) {
+      const want = encodeIds(decoder.ids("theirs"));
+      const repairs = repairsOf(this.#replica.withIds(decoder.ids("mine")));
+      return { replies: [...repairs, { type: "want", exchange, ids: want }], ended: false };
+    }
+    const have = decoder.symbolCount;
+    if (have >= SYMBOLS_MAX || cells.length === 0) {
+      return reply({ type: "snapshot-request", exchange, cursor: 0 });
+    }
+    const more = Math.max(SYMBOLS_MORE_MIN, Math.ceil(have * SYMBOLS_MORE_SHARE));
+    const count = Math.min(more, SYMBOLS_MAX - have);
+    return reply({ type: "more", exchange, from: have, count });
+  }
+}
+
+function reply(message: Message): ExchangeStep {
+  return { replies: [message], ended: false };
+}
+
+function repairsOf(maps: readonly MapEntries[]): Message[] {
+  return splitEntries(maps, FRAME_BYTES_TARGET).map((part) => ({ type: "repair", maps: part }));
+}
+
+function encodeIds(ids: Ids): Uint8Array {
+  const bytes = new Uint8Array(ids.length * 4);
+  const view = new DataView(bytes.buffer);
+  ids.forEach((word, index) => {
+    view.setUint32(index * 4, word);
+  });
+  return bytes;
+}
+
+function decodeIds(bytes: Uint8Array): Ids {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return Array.from({ length: bytes.length / 4 }, (_, index) => view.getUint32(index * 4));
+}
+
+/** Bytes that a want for this many ids takes at the most: a sketch never yields more. */
+export const WANT_BYTES_MAX = SYMBOLS_MAX * 8;
+
+/** Bytes of symbols that one message may carry. */
+export const CELLS_BYTES_MAX = SYMBOLS_MAX * SYMBOL_BYTES;

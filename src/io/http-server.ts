@@ -1,0 +1,151 @@
+/**
+ * The one port of a peer: HTTP for people and programs, WebSocket for other peers.
+ *
+ * Links must be there at once and for ever; the HTTP API is there for whoever asks. So the port is a
+ * plain server of Node, and the framework behind it is loaded with the first request: a peer that
+ * nobody asks spares the time at start and the memory.
+ *
+ * A connection is a stranger's until proven otherwise: it has seconds to say what it wants, in a few
+ * kilobytes, and an error on its socket ends that socket only [S4, S5].
+ *
+ * Deliberately absent: TLS and authentication. Without them a peer listens on loopback only, unless
+ * told otherwise [S6].
+ */
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { HearsayError } from "../core/error.ts";
+import { LINKS_MAX } from "../core/limits.ts";
+import { formatAddress, type HostAndPort } from "./discovery.ts";
+import { answerOn, answerWith, FAULT } from "./http-errors.ts";
+import type { ServedPeer } from "./served-peer.ts";
+import { PEER_PATH } from "./websocket-transport.ts";
+
+/** Size of a request's headers, its path and query included, in bytes: hundreds of document names. */
+const HEADER_BYTES_MAX = 16_384;
+
+/** Time until the headers of a request must have arrived, in ms; of an idle connection, too. */
+const HEADERS_TIMEOUT_MS = 5000;
+
+/** Time until all of a request must have arrived, in ms. */
+const REQUEST_TIMEOUT_MS = 10_000;
+
+/** How often those two are looked at, in ms. */
+const TIMEOUT_CHECK_MS = 1000;
+
+/** Connections at once: all links there may be, and as many clients. Others are closed at once. */
+const CONNECTIONS_MAX = 2 * LINKS_MAX;
+
+/** How long answers under way may take once the server closes, in ms. */
+const CLOSE_TIMEOUT_MS = 250;
+
+export interface HttpServerOptions {
+  readonly served: ServedPeer;
+  /** Takes over a socket that asks for an upgrade at `PEER_PATH`. */
+  readonly onPeerUpgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+  /** A request failed by a fault of this peer. */
+  readonly onFault: (error: unknown) => void;
+}
+
+type Answer = (request: IncomingMessage, response: ServerResponse) => void;
+
+export class HttpServer {
+  readonly #options: HttpServerOptions;
+  readonly #server: Server;
+  /** The API, from the first request on. */
+  #api: Promise<Answer> | undefined;
+  #closed: Promise<void> | undefined;
+
+  constructor(options: HttpServerOptions) {
+    this.#options = options;
+    this.#server = createServer({
+      maxHeaderSize: HEADER_BYTES_MAX,
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      connectionsCheckingInterval: TIMEOUT_CHECK_MS,
+      noDelay: true,
+    });
+    this.#server.maxConnections = CONNECTIONS_MAX; // [S4]
+    // [S5] Also after an upgrade, whoever holds the socket then: without it the process would end.
+    this.#server.on("connection", (socket) => socket.on("error", ignore));
+    this.#server.on("request", (request, response) => this.#answer(request, response));
+    this.#server.on("upgrade", (request, socket, head) => this.#upgrade(request, socket, head));
+    this.#server.on("clientError", (error, socket) => refuseClient(error, socket));
+  }
+
+  /** Listens; resolves to where. Throws `ADDRESS_IN_USE`, or `BAD_REQUEST` for what is no place here. */
+  async listen({ host, port }: HostAndPort): Promise<HostAndPort> {
+    this.#server.listen(port, host);
+    try {
+      await once(this.#server, "listening");
+    } catch (error) {
+      throw listenError(formatAddress({ host, port }), error);
+    }
+    return { host, port: (this.#server.address() as AddressInfo).port };
+  }
+
+  /**
+   * Takes no new connection from now on, and resolves when all are gone, those of links included: they
+   * are closed by their owner. Answers under way have a moment. Idempotent.
+   */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    if (!this.#server.listening) return;
+    const closed = once(this.#server, "close");
+    this.#server.close();
+    const stragglers = setTimeout(() => this.#server.closeAllConnections(), CLOSE_TIMEOUT_MS);
+    await closed;
+    clearTimeout(stragglers);
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    try {
+      this.#api ??= this.#load();
+      (await this.#api)(request, response);
+    } catch (error) {
+      this.#options.onFault(error);
+      answerOn(request.socket, FAULT);
+    }
+  }
+
+  async #load(): Promise<Answer> {
+    const { createHttpApi } = await import("./http-api.ts");
+    const { served, onFault } = this.#options;
+    return createHttpApi({ served, onFault });
+  }
+
+  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const [path] = (request.url ?? "").split("?");
+    if (path !== PEER_PATH) answerOn(socket, answerWith(404));
+    else if (request.headers.upgrade?.toLowerCase() !== "websocket") {
+      answerOn(socket, answerWith(426));
+    } else this.#options.onPeerUpgrade(request, socket, head);
+  }
+}
+
+/** Answers what could not even be read as a request. */
+function refuseClient(error: Error & { code?: string }, socket: Duplex): void {
+  if (error.code === "ECONNRESET" || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const isTooLarge = error.code === "HPE_HEADER_OVERFLOW";
+  const isTooLate = error.code === "ERR_HTTP_REQUEST_TIMEOUT";
+  answerOn(socket, answerWith(isTooLarge ? 431 : isTooLate ? 408 : 400));
+}
+
+function listenError(address: string, error: unknown): HearsayError {
+  const reason = error instanceof Error && "code" in error ? error.code : undefined;
+  return reason === "EADDRINUSE"
+    ? new HearsayError("ADDRESS_IN_USE", `Cannot listen on ${address}: it is in use`)
+    : new HearsayError("BAD_REQUEST", `Cannot listen on ${address}: ${reason ?? "it failed"}`, {
+        cause: error,
+      });
+}
+
+function ignore(this: Socket): void {}

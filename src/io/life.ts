@@ -1,0 +1,187 @@
+/**
+ * One life of a peer: a state machine, what runs it, its links and its store.
+ *
+ * A peer has one life from start to end, unless it has to give way to an older cluster: then it begins
+ * again, under a new incarnation and with nothing in hand. So everything that must not outlive an
+ * incarnation is in here, and what survives it (the port, listeners, the search for addresses) is not.
+ *
+ * Of the effects that the machine asks for, this file carries out those that are somebody's here, and
+ * tells the owner of the others.
+ */
+import { randomInt } from "node:crypto";
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import type { DiskImage } from "../core/disk-image.ts";
+import type { Change, Effect } from "../core/effect.ts";
+import { HearsayError } from "../core/error.ts";
+import type { CallRequest, MachineEvent } from "../core/event.ts";
+import { CALLS_MAX } from "../core/limits.ts";
+import { Machine, type MachineOptions } from "../core/machine.ts";
+import { Random } from "../core/random.ts";
+import type { Address } from "../core/units.ts";
+import type { Clock } from "./clock.ts";
+import { createIncarnation } from "./incarnation.ts";
+import { Runtime } from "./runtime.ts";
+import type { Store } from "./store.ts";
+import { WebSocketTransport } from "./websocket-transport.ts";
+
+/** The protocol versions that this code speaks: the first one only. */
+const PROTOCOL_VERSIONS = { versionLow: 1, versionHigh: 1 } as const;
+
+/** Seeds are safe integers; this is as many of them as `randomInt` draws from. */
+const SEED_MAX = 2 ** 48 - 1;
+
+export interface LifeOptions {
+  readonly machine: Omit<MachineOptions, "incarnation" | "random" | "image">;
+  /** Open, with `image` in it. This life closes it. */
+  readonly store: Store;
+  readonly image: DiskImage;
+  readonly clock: Clock;
+  readonly onChange: (change: Change) => void;
+  /** Whether this peer serves has changed, and others have been told what that takes. */
+  readonly onReadiness: (isReady: boolean) => void;
+  /** This life is over, and another is to begin by joining these addresses. */
+  readonly onReset: (join: readonly Address[], message: string) => void;
+  /** This life is over, and there must be no other. */
+  readonly onStop: (error: HearsayError) => void;
+  /** A bug, or a disk that failed: nothing runs any more. */
+  readonly onFatal: (error: unknown) => void;
+}
+
+interface Call {
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: HearsayError) => void;
+}
+
+export class Life {
+  readonly machine: Machine;
+  readonly incarnation: string;
+  readonly #options: LifeOptions;
+  readonly #runtime: Runtime;
+  readonly #transport: WebSocketTransport;
+  readonly #calls = new Map<number, Call>();
+  #lastCall = 0;
+  #wasReady = false;
+  /** Why calls are refused from now on. */
+  #over: HearsayError | undefined;
+
+  /** Does nothing yet: `start` does. */
+  constructor(options: LifeOptions) {
+    this.#options = options;
+    const { clock, image } = options;
+    const wallMs = clock.wallMs();
+    this.incarnation = createIncarnation(wallMs);
+    const random = new Random(randomInt(SEED_MAX));
+    const machineOptions = { ...options.machine, incarnation: this.incarnation, random, image };
+    this.machine = new Machine(machineOptions, clock.now(), wallMs);
+    this.#runtime = new Runtime({
+      machine: {
+        step: (event, now, wall) => this.#step(event, now, wall),
+        deadline: () => this.machine.deadline(),
+      },
+      clock,
+      perform: (effect) => this.#perform(effect),
+      onFatal: (error) => options.onFatal(error),
+    });
+    this.#transport = new WebSocketTransport({
+      identity: () => ({
+        ...PROTOCOL_VERSIONS,
+        ...this.machine.identity(clock.now(), clock.wallMs()),
+      }),
+      sink: (event) => this.deliver(event),
+      dialTimeoutMs: options.machine.timings.dialTimeoutMs,
+    });
+  }
+
+  start(): void {
+    this.deliver({ type: "started" });
+  }
+
+  deliver(event: MachineEvent): void {
+    this.#runtime.deliver(event);
+  }
+
+  acceptUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    this.#transport.acceptUpgrade(request, socket, head);
+  }
+
+  /** Asks the machine; resolves to its answer, once what it wrote is durable. */
+  call(request: CallRequest): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      if (this.#over !== undefined) {
+        reject(this.#over);
+      } else if (this.#calls.size >= CALLS_MAX) {
+        const message = `Cannot ${request.type}: ${CALLS_MAX} calls wait for an answer`;
+        reject(new HearsayError("BUFFER_FULL", message)); // [S4]
+      } else {
+        this.#lastCall += 1;
+        this.#calls.set(this.#lastCall, { resolve, reject });
+        this.deliver({ type: "called", call: this.#lastCall, request });
+      }
+    });
+  }
+
+  /**
+   * Ends it: no event is taken any more, calls are refused with `error`, links are closed with `code`.
+   * Resolves when sockets and store are closed.
+   */
+  async end(code: "LEAVING" | "CLOSED", error: HearsayError): Promise<void> {
+    this.#refuseCalls(error);
+    await Promise.resolve(); // A listener may have asked for this in the middle of a step.
+    await Promise.all([this.#runtime.close(), this.#transport.close(code)]);
+    await this.#options.store.close();
+  }
+
+  #step(event: MachineEvent, now: number, wallMs: number): readonly Effect[] {
+    const effects = this.machine.step(event, now, wallMs);
+    const { isReady } = this.machine;
+    if (isReady !== this.#wasReady) {
+      this.#wasReady = isReady;
+      // After this step's effects, and after others were told of them.
+      setImmediate(() => {
+        this.#transport.afterFlush(() => this.#options.onReadiness(this.#wasReady));
+      });
+    }
+    return effects;
+  }
+
+  #perform(effect: Effect): Promise<void> | undefined {
+    switch (effect.type) {
+      case "persist":
+        return this.#options.store.persist(effect.maps, effect.clockBound);
+      case "send":
+      case "dial":
+      case "close":
+        this.#transport.perform(effect);
+        return;
+      case "notify":
+        this.#options.onChange(effect.change);
+        return;
+      case "answer":
+        this.#answer(effect);
+        return;
+      case "reset":
+        this.#options.onReset(effect.join, effect.message);
+        return;
+      case "stop":
+        this.#options.onStop(new HearsayError(effect.code, effect.message));
+    }
+  }
+
+  #answer({ call, outcome }: Extract<Effect, { type: "answer" }>): void {
+    // Told before it is acknowledged: who hears of a write may end this process at once.
+    this.#transport.afterFlush(() => {
+      const waiting = this.#calls.get(call);
+      this.#calls.delete(call);
+      if (outcome.ok) waiting?.resolve(outcome.value);
+      else waiting?.reject(new HearsayError(outcome.code, outcome.message));
+    });
+  }
+
+  #refuseCalls(error: HearsayError): void {
+    this.#over ??= error;
+    const calls = [...this.#calls.values()];
+    this.#calls.clear();
+    for (const { reject } of calls) reject(error);
+  }
+}

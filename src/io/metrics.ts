@@ -1,0 +1,58 @@
+/**
+ * The metrics of a peer, in the text format of Prometheus.
+ *
+ * Nothing is counted for their sake: all numbers are read from the peer when somebody asks. Those of the
+ * process (memory, processor, event loop) are collected once for all peers in it, from the first
+ * question on.
+ */
+import { Counter, collectDefaultMetrics, Gauge, Registry } from "prom-client";
+import type { ServedPeer } from "./served-peer.ts";
+
+export const METRICS_CONTENT_TYPE = Registry.PROMETHEUS_CONTENT_TYPE;
+
+let processMetrics: Registry | undefined;
+
+/** The present values of all metrics. */
+export async function metricsOf(served: ServedPeer): Promise<string> {
+  if (processMetrics === undefined) {
+    processMetrics = new Registry();
+    collectDefaultMetrics({ register: processMetrics });
+  }
+  const own = new Registry();
+  readPeer(served, own);
+  const texts = [await own.metrics(), await processMetrics.metrics()];
+  return texts.join("\n");
+}
+
+function readPeer(served: ServedPeer, registry: Registry): void {
+  const status = served.status();
+  const registers = [registry];
+  const gauge = (name: string, help: string, value: number): void => {
+    new Gauge({ name, help, registers }).set(value);
+  };
+  gauge("hearsay_ready", "1 while this peer serves and takes writes", Number(status.ready));
+  gauge("hearsay_shards", "Registered shards", status.shards);
+  gauge("hearsay_allocations", "Shards that have a region", status.allocations);
+  const hosted = served.allocations().filter(({ region }) => region === status.name).length;
+  gauge("hearsay_shards_hosted", "Shards that this peer's region hosts", hosted);
+  gauge("hearsay_links", "Open links to other peers", status.links);
+  gauge("hearsay_replica_entries", "Entries of the replica, tombstones included", status.entries);
+  const drift = "How far the hybrid clock runs ahead of the wall clock";
+  gauge("hearsay_clock_drift_seconds", drift, status.clock.driftMs / 1000);
+
+  const members = new Gauge({
+    name: "hearsay_members",
+    help: "Members by status, this peer included",
+    labelNames: ["status"],
+    registers,
+  });
+  for (const [is, count] of Object.entries(status.members)) members.set({ status: is }, count);
+
+  const refused = new Counter({
+    name: "hearsay_entries_refused_total",
+    help: "Entries from other peers that were refused, by reason",
+    labelNames: ["reason"],
+    registers,
+  });
+  for (const [reason, count] of Object.entries(status.refused)) refused.inc({ reason }, count);
+}

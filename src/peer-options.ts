@@ -1,0 +1,230 @@
+/**
+ * What a peer is started with: every option with unit, range and default, and the check of each.
+ *
+ * Options are checked all at once and before anything is opened, so that a mistake is an exception where
+ * it was made, and nothing has to be undone. An option that does not exist is a mistake as well: a
+ * misspelt `join` would found a second cluster, and a `secret` that nobody reads would protect nobody.
+ *
+ * Rules: SPEC.md, R6 and S6.
+ */
+import { isIP, isIPv4 } from "node:net";
+import { networkInterfaces } from "node:os";
+import { isWellFormed } from "./core/canonical.ts";
+import { DOWNING_STRATEGIES, type Downing } from "./core/downing.ts";
+import { HearsayError } from "./core/error.ts";
+import { JOIN_ADDRESSES_MAX, SHARDS_MAX, ZONE_LENGTH_MAX } from "./core/limits.ts";
+import { TIMINGS, type Timings, type TimingsPreset } from "./core/timings.ts";
+import { type Address, NAME_PATTERN, type PeerName } from "./core/units.ts";
+import { formatAddress, type HostAndPort, type Join, parseAddress } from "./io/discovery.ts";
+
+/** Where a peer says what happens to it. Shaped like a pino logger; most others fit, too. */
+export interface Logger {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+export interface PeerOptions {
+  /** Name of the peer, and of the region it hosts shards in: unique in the cluster, kept for ever. */
+  readonly name: PeerName;
+  /** Name of the cluster. Peers of different clusters do not link. Default "hearsay". */
+  readonly cluster?: string;
+  /** Where to listen, `host:port`; port 0 takes any free one. Default "127.0.0.1:7100". */
+  readonly listen?: string;
+  /**
+   * Where other peers can dial this one, `host:port`, if that is not where it listens. Default: the
+   * address listened on; of 0.0.0.0 and [::], the first address of this machine that is not internal.
+   */
+  readonly advertise?: string;
+  /**
+   * Addresses of other peers, or a function that finds them and is asked again from time to time. A
+   * peer with either waits for the cluster [A0]; without it, it founds one. At most 256. Default none.
+   */
+  readonly join?: Join;
+  /** How many shards are configured, 0 to 65 536; the same on all peers. Default 256. */
+  readonly shards?: number;
+  /** What fails together, such as a rack: up to 64 characters. Default none. */
+  readonly zone?: string;
+  /** Share of the shards relative to other regions, above 0. Default 1. */
+  readonly weight?: number;
+  /** Who goes on after a partition: the majority, or everybody ("off"). Default "majority". */
+  readonly downing?: Downing;
+  /** A preset, or durations in ms that differ from those of "lan". Default "lan". */
+  readonly timings?: TimingsPreset | Partial<Timings>;
+  /** Allows to listen on more than loopback without authentication [S6]. Default false. */
+  readonly insecure?: boolean;
+  /** Default: silent. */
+  readonly logger?: Logger;
+  /** Gives up starting; has no effect on a peer that has started. Default none. */
+  readonly signal?: AbortSignal;
+}
+
+/** Options that have been checked, defaults filled in. */
+export interface PeerSettings {
+  readonly name: PeerName;
+  readonly cluster: string;
+  readonly listen: HostAndPort;
+  /** Undefined when it follows from where the peer listens. */
+  readonly advertise: Address | undefined;
+  readonly join: Join;
+  readonly shardCount: number;
+  readonly zone: string | null;
+  readonly weight: number;
+  readonly downing: Downing;
+  readonly timings: Timings;
+  readonly logger: Logger;
+  readonly signal: AbortSignal | undefined;
+}
+
+const SHARDS_DEFAULT = 256;
+
+const SILENT: Logger = { debug() {}, info() {}, warn() {}, error() {} };
+
+/** All the options there are. */
+const OPTION_NAMES: Record<keyof PeerOptions, true> = {
+  ...{ name: true, cluster: true, listen: true, advertise: true, join: true, shards: true },
+  ...{ zone: true, weight: true, downing: true, timings: true, insecure: true, logger: true },
+  signal: true,
+};
+
+/**
+ * Checks options and fills in defaults. Throws a TypeError for what has the wrong type or form, a
+ * RangeError for what is out of range, and `INSECURE_LISTEN`.
+ */
+export function readOptions(options: PeerOptions): PeerSettings {
+  if (typeof options !== "object" || options === null) throw wrong("the options are no object");
+  for (const option of Object.keys(options)) {
+    if (!Object.hasOwn(OPTION_NAMES, option)) {
+      throw wrong(`there is no option ${JSON.stringify(option)}`);
+    }
+  }
+  const { cluster = "hearsay", advertise, join = [], downing = "majority", signal } = options;
+  const listen = parseAddress(options.listen ?? "127.0.0.1:7100", "listen");
+  if (advertise !== undefined) parseAddress(advertise);
+  if (!(DOWNING_STRATEGIES as readonly unknown[]).includes(downing)) {
+    throw wrong(`downing is none of ${DOWNING_STRATEGIES.map(quote).join(", ")}`);
+  }
+  if (signal !== undefined && !(signal instanceof AbortSignal)) throw wrong("signal is none");
+  refuseOpenDoor(listen, options.insecure ?? false);
+  return {
+    name: readName("name", options.name),
+    cluster: readName("cluster", cluster),
+    listen,
+    advertise,
+    join: readJoin(join),
+    shardCount: readShards(options.shards ?? SHARDS_DEFAULT),
+    zone: readZone(options.zone ?? null),
+    weight: readWeight(options.weight ?? 1),
+    downing,
+    timings: readTimings(options.timings ?? "lan"),
+    logger: readLogger(options.logger ?? SILENT),
+    signal,
+  };
+}
+
+/** Where others dial a peer that listens on `listened`, with the port that it really has. */
+export function addressToTell(settings: PeerSettings, listened: HostAndPort): Address {
+  if (settings.advertise !== undefined) return settings.advertise;
+  const { host } = settings.listen;
+  const isAnyAddress = host === "0.0.0.0" || host === "::";
+  return formatAddress({ host: isAnyAddress ? outerHost() : host, port: listened.port });
+}
+
+/** [S6] Whoever reaches the port can allocate and make the peer leave, so strangers must not reach it. */
+function refuseOpenDoor({ host }: HostAndPort, insecure: boolean): void {
+  if (typeof insecure !== "boolean") throw wrong("insecure is not true or false");
+  if (insecure || isLoopback(host)) return;
+  throw new HearsayError(
+    "INSECURE_LISTEN",
+    `Cannot listen on ${quote(host)}: anyone who reaches it could command this peer. ` +
+      "Listen on 127.0.0.1, or say insecure where the network keeps strangers out",
+  );
+}
+
+function isLoopback(host: string): boolean {
+  if (isIP(host) === 0) return host.toLowerCase() === "localhost";
+  return isIPv4(host) ? host.startsWith("127.") : host === "::1";
+}
+
+function outerHost(): string {
+  const addresses = Object.values(networkInterfaces()).flatMap((each) => each ?? []);
+  const outer = addresses.filter(({ internal }) => !internal);
+  return (outer.find(({ family }) => family === "IPv4") ?? outer[0])?.address ?? "127.0.0.1";
+}
+
+function readName(option: string, value: unknown): string {
+  if (typeof value === "string" && NAME_PATTERN.test(value)) return value;
+  throw wrong(`${option} is not 1 to 64 letters, digits, ".", "_" and "-"`);
+}
+
+function readJoin(value: unknown): Join {
+  if (typeof value === "function") return value as Join;
+  if (!Array.isArray(value)) throw wrong("join is neither a list of addresses nor a function");
+  if (value.length > JOIN_ADDRESSES_MAX) {
+    throw outOfRange(`join has more than ${JOIN_ADDRESSES_MAX} addresses`);
+  }
+  for (const address of value) parseAddress(address);
+  return [...value];
+}
+
+function readShards(value: unknown): number {
+  if (typeof value !== "number") throw wrong("shards is not a number");
+  if (Number.isInteger(value) && value >= 0 && value <= SHARDS_MAX) return value;
+  throw outOfRange(`shards is not an integer from 0 to ${SHARDS_MAX}`);
+}
+
+function readZone(value: unknown): string | null {
+  if (value === null) return null;
+  if (typeof value !== "string") throw wrong("zone is not a string");
+  if (value.length > 0 && value.length <= ZONE_LENGTH_MAX && isWellFormed(value)) return value;
+  throw outOfRange(`zone is not well-formed text of 1 to ${ZONE_LENGTH_MAX} characters`);
+}
+
+function readWeight(value: unknown): number {
+  if (typeof value !== "number") throw wrong("weight is not a number");
+  if (value > 0 && value < Number.POSITIVE_INFINITY) return value;
+  throw outOfRange("weight is not a finite number above 0");
+}
+
+function readTimings(value: unknown): Timings {
+  if (typeof value === "string") {
+    if (Object.hasOwn(TIMINGS, value)) return TIMINGS[value as TimingsPreset];
+    throw wrong(`timings is none of ${Object.keys(TIMINGS).map(quote).join(", ")}`);
+  }
+  if (typeof value !== "object" || value === null) throw wrong("timings is no preset or object");
+  for (const [timing, ms] of Object.entries(value)) {
+    if (!Object.hasOwn(TIMINGS.lan, timing)) throw wrong(`there is no timing ${quote(timing)}`);
+    if (typeof ms !== "number") throw wrong(`${timing} is not a number`);
+    if (!(ms > 0 && ms < Number.POSITIVE_INFINITY)) {
+      throw outOfRange(`${timing} is not a finite number of ms above 0`);
+    }
+  }
+  const timings: Timings = { ...TIMINGS.lan, ...value };
+  if (timings.silenceMs < 3 * timings.heartbeatMs) {
+    throw outOfRange("silenceMs is less than three times heartbeatMs");
+  }
+  return timings;
+}
+
+function readLogger(value: unknown): Logger {
+  const logger = value as Partial<Record<keyof Logger, unknown>>;
+  const isLogger =
+    typeof value === "object" &&
+    value !== null &&
+    Object.keys(SILENT).every((level) => typeof logger[level as keyof Logger] === "function");
+  if (isLogger) return value as Logger;
+  throw wrong("logger has no functions debug, info, warn and error");
+}
+
+function wrong(what: string): TypeError {
+  return new TypeError(`Cannot start a peer: ${what}`);
+}
+
+function outOfRange(what: string): RangeError {
+  return new RangeError(`Cannot start a peer: ${what}`);
+}
+
+function quote(text: string): string {
+  return JSON.stringify(text);
+}

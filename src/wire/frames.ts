@@ -1,0 +1,54 @@
+/**
+ * Cuts a list of messages into frames of a good size [G1].
+ *
+ * What bytes a message takes is known once it is encoded, and then it is too late: a frame that is too
+ * large closes its link. So sizes are bounded from above, with three bytes for each UTF-16 code unit.
+ */
+import { FRAME_BYTES_TARGET, FRAME_MESSAGES_MAX } from "../core/limits.ts";
+import type { MapEntries, Message } from "../core/message.ts";
+import { entryBytes, splitEntries } from "../core/replica.ts";
+import { encodeFrame } from "./codec.ts";
+
+/** Encodes `messages` in order, in as few frames as are not too large. */
+export function encodeFrames(messages: readonly Message[]): Uint8Array[] {
+  const frames: Uint8Array[] = [];
+  let frame: Message[] = [];
+  let bytes = 0;
+  for (const message of messages.flatMap(splitMessage)) {
+    const messageBytes = bytesOf(message);
+    const isFull = bytes + messageBytes > FRAME_BYTES_TARGET || frame.length === FRAME_MESSAGES_MAX;
+    if (isFull && frame.length > 0) {
+      frames.push(encodeFrame(frame));
+      frame = [];
+      bytes = 0;
+    }
+    frame.push(message);
+    bytes += messageBytes;
+  }
+  if (frame.length > 0) frames.push(encodeFrame(frame));
+  return frames;
+}
+
+/** Entries that do not depend on each other may travel apart; all else is small, or cut in core. */
+function splitMessage(message: Message): Message | Message[] {
+  if (message.type !== "delta" && message.type !== "repair") return message;
+  if (bytesOf(message) <= FRAME_BYTES_TARGET) return message;
+  const parts = splitEntries(message.maps, FRAME_BYTES_TARGET);
+  return parts.map((maps) => ({ type: message.type, maps }));
+}
+
+function bytesOf(message: Message): number {
+  if ("maps" in message) return bytesOfMaps(message.maps);
+  if (message.type === "symbols") return 32 + message.cells.length;
+  if (message.type === "want") return 32 + message.ids.length;
+  return message.type === "probe" ? 512 : 64;
+}
+
+function bytesOfMaps(maps: readonly MapEntries[]): number {
+  let bytes = 16;
+  for (const { map, entries } of maps) {
+    bytes += 3 * map.length + 16;
+    for (const entry of entries) bytes += entryBytes(entry);
+  }
+  return bytes;
+}

@@ -1,0 +1,285 @@
+/**
+ * The three frames that open a link, before anything reaches the state machine.
+ *
+ *   dialler                                   acceptor
+ *      | -- hello:   who I am ------------------> |
+ *      | <------------ welcome: who I am, proof - |
+ *   open                                          |
+ *      | -- proof ------------------------------> |
+ *                                               open
+ *
+ *   hello, welcome   [MAGIC, kind, versionLow, versionHigh, cluster, name, incarnation, address,
+ *                     shardCount, wallMs, founding or null, nonce, (welcome only:) proof]
+ *   proof            [MAGIC, kind, proof]
+ *
+ * Theory of operation
+ *
+ * Each end judges the other by its first frame: the magic word (a stranger's protocol ends there),
+ * the versions, and only then the rest, since another version may say the rest differently. A later
+ * version may also append fields: those behind the ones listed are passed over. The highest version
+ * that both speak is spoken.
+ *
+ * Cluster and shard count must be equal. A peer that meets its own incarnation has dialled itself.
+ * Everything else about the other end is for the state machine to judge.
+ *
+ * A proof is empty: peers have no secret yet. The frames have a place for it, and the nonces that it
+ * is to be computed from, so that a peer with a secret is told apart and refused and not misread.
+ *
+ * Deliberately absent: time. Whoever holds the socket closes it when this takes too long [S9].
+ *
+ * Rules: SPEC.md, S1, S4 and S5.
+ */
+import { assert } from "../core/assert.ts";
+import type { ErrorCode } from "../core/error.ts";
+import type { Remote } from "../core/event.ts";
+import {
+  CLUSTER_NAME_LENGTH_MAX,
+  HANDSHAKE_FRAME_BYTES_MAX,
+  SHARDS_MAX,
+  WRITER_LENGTH_MAX,
+} from "../core/limits.ts";
+import {
+  type Address,
+  type Incarnation,
+  NAME_PATTERN,
+  type PeerName,
+  type Stamp,
+  type WallMs,
+} from "../core/units.ts";
+import { type ByteLimits, TOO_LARGE } from "./byte-check.ts";
+import {
+  isAddress,
+  isBytes,
+  isIncarnation,
+  isIntegerWithin,
+  isMsWithin,
+  isName,
+  isText,
+} from "./guards.ts";
+import { pack, unpack } from "./msgpack.ts";
+import { ownText } from "./sharing.ts";
+
+/** What a peer says of itself in hello and welcome. */
+export interface Identity {
+  /** The lowest and highest protocol version that it speaks. */
+  readonly versionLow: number;
+  readonly versionHigh: number;
+  readonly cluster: string;
+  readonly name: PeerName;
+  readonly incarnation: Incarnation;
+  /** Where it can be dialled. */
+  readonly address: Address;
+  /** How many shards it was configured with [R6]. */
+  readonly shardCount: number;
+  /** Its wall clock now. */
+  readonly wallMs: WallMs;
+  /** The stamp of the founding that it belongs to; undefined while it waits for one [A0]. */
+  readonly founding: Stamp | undefined;
+}
+
+export type HandshakeStep =
+  /** Go on waiting; send `reply` first, if there is one. */
+  | { readonly type: "wait"; readonly reply?: Uint8Array }
+  /** The link is open, once `reply` is sent. */
+  | {
+      readonly type: "open";
+      readonly reply?: Uint8Array;
+      readonly remote: Remote;
+      readonly version: number;
+    }
+  /** Close the link with `code`. */
+  | { readonly type: "refuse"; readonly code: ErrorCode | "SELF"; readonly message: string };
+
+type Refuse = Extract<HandshakeStep, { readonly type: "refuse" }>;
+
+/** Bytes of a nonce. */
+export const NONCE_BYTES = 16;
+
+/** Bytes of the longest proof: HMAC-SHA256. */
+const PROOF_BYTES_MAX = 32;
+
+const MAGIC = "hearsay";
+const VERSION_MAX = 65_535;
+const LIMITS: ByteLimits = { bytesMax: HANDSHAKE_FRAME_BYTES_MAX, elementsMax: 64 };
+
+/** An empty proof, which is what a peer without a secret has to offer. */
+const NO_PROOF = new Uint8Array(0);
+
+type Kind = "hello" | "welcome" | "proof";
+type State = "expecting-hello" | "expecting-welcome" | "expecting-proof" | "open" | "refused";
+
+/** A kind travels as its place in this list. */
+const KINDS: readonly Kind[] = ["hello", "welcome", "proof"];
+
+/** Every pair is listed. Null marks a frame before or after its turn, which refuses the link. */
+const TRANSITIONS: Record<State, Record<Kind, State | null>> = {
+  "expecting-hello": { hello: "expecting-proof", welcome: null, proof: null },
+  "expecting-welcome": { hello: null, welcome: "open", proof: null },
+  "expecting-proof": { hello: null, welcome: null, proof: "open" },
+  open: { hello: null, welcome: null, proof: null },
+  refused: { hello: null, welcome: null, proof: null },
+};
+
+/** What a hello or a welcome established. */
+interface Introduction {
+  readonly remote: Remote;
+  readonly version: number;
+}
+
+/** The handshake of one link, seen from one end. */
+export class Handshake {
+  readonly #identity: Identity;
+  readonly #nonce: Uint8Array;
+  #state: State;
+  /** The other end, once its hello or welcome was good. */
+  #introduction: Introduction | undefined;
+
+  /** `nonce` is 16 random bytes that no other handshake has had. */
+  constructor(role: "dialler" | "acceptor", identity: Identity, nonce: Uint8Array) {
+    assert(nonce.length === NONCE_BYTES, "a nonce has 16 bytes");
+    this.#identity = identity;
+    this.#nonce = nonce;
+    this.#state = role === "dialler" ? "expecting-welcome" : "expecting-hello";
+  }
+
+  /** The frame to send first: the dialler's hello. Undefined for the acceptor, who waits for it. */
+  start(): Uint8Array | undefined {
+    return this.#state === "expecting-welcome" ? this.#introduce("hello") : undefined;
+  }
+
+  /** Takes one frame of the other end. Never throws, whatever the bytes; after a refusal all are refused. */
+  receive(bytes: Uint8Array): HandshakeStep {
+    const step = this.#step(bytes);
+    if (step.type === "refuse") this.#state = "refused";
+    return step;
+  }
+
+  #step(bytes: Uint8Array): HandshakeStep {
+    const unpacked = unpack(bytes, LIMITS);
+    if ("reason" in unpacked) {
+      const code = unpacked.reason === TOO_LARGE ? "FRAME_TOO_LARGE" : "MALFORMED_FRAME";
+      return refuse(code, `Cannot link by a frame that ${unpacked.reason}`);
+    }
+    const [magic, place, ...fields] = unpacked.elements;
+    const kind = typeof place === "number" ? KINDS[place] : undefined;
+    if (magic !== MAGIC || kind === undefined) {
+      return refuse("MALFORMED_FRAME", "Cannot link with an end that does not speak hearsay");
+    }
+    const next = TRANSITIONS[this.#state][kind];
+    if (next === null) {
+      return refuse("MALFORMED_FRAME", `Cannot take a ${kind} out of its turn`);
+    }
+    this.#state = next;
+    return kind === "proof" ? this.#takeProof(fields) : this.#takeIntroduction(kind, fields);
+  }
+
+  #takeIntroduction(kind: "hello" | "welcome", fields: readonly unknown[]): HandshakeStep {
+    const introduction = readIntroduction(fields, this.#identity);
+    if ("code" in introduction) return introduction;
+    this.#introduction = introduction;
+    if (kind === "hello") return { type: "wait", reply: this.#introduce("welcome") };
+    const refusal = judgeProof(fields[PROOF_FIELD]);
+    return refusal ?? { type: "open", reply: frame("proof", NO_PROOF), ...introduction };
+  }
+
+  #takeProof(fields: readonly unknown[]): HandshakeStep {
+    assert(this.#introduction !== undefined, "a proof is expected only behind a hello");
+    return judgeProof(fields[0]) ?? { type: "open", ...this.#introduction };
+  }
+
+  #introduce(kind: "hello" | "welcome"): Uint8Array {
+    const { versionLow, versionHigh, cluster, name, incarnation, address } = this.#identity;
+    const { shardCount, wallMs, founding } = this.#identity;
+    return frame(
+      kind,
+      ...[versionLow, versionHigh, cluster, name, incarnation, address, shardCount, wallMs],
+      founding === undefined ? null : [founding.time, founding.writer],
+      this.#nonce,
+      ...(kind === "welcome" ? [NO_PROOF] : []),
+    );
+  }
+}
+
+/** Where the proof stands among the fields of a welcome. */
+const PROOF_FIELD = 10;
+
+function frame(kind: Kind, ...fields: readonly unknown[]): Uint8Array {
+  return pack([MAGIC, KINDS.indexOf(kind), ...fields]);
+}
+
+/** [S1] Judges who the other end says it is, against who this one is. */
+function readIntroduction(fields: readonly unknown[], own: Identity): Introduction | Refuse {
+  const [versionLow, versionHigh, cluster, name, incarnation, address] = fields;
+  const [shardCount, wallMs, founding, nonce] = fields.slice(6);
+  if (!isIntegerWithin(versionLow, 0, VERSION_MAX)) return malformed("versions");
+  if (!isIntegerWithin(versionHigh, versionLow, VERSION_MAX)) return malformed("versions");
+  const version = Math.min(versionHigh, own.versionHigh);
+  if (version < Math.max(versionLow, own.versionLow)) {
+    return refuse(
+      "VERSION_MISMATCH",
+      `Cannot link with versions ${versionLow} to ${versionHigh}: ` +
+        `this peer speaks ${own.versionLow} to ${own.versionHigh}`,
+    );
+  }
+  if (!isText(cluster, CLUSTER_NAME_LENGTH_MAX)) return malformed("cluster");
+  if (!isName(name)) return malformed("name");
+  if (!isIncarnation(incarnation)) return malformed("incarnation");
+  if (!isAddress(address)) return malformed("address");
+  if (!isIntegerWithin(shardCount, 0, SHARDS_MAX)) return malformed("shard count");
+  if (!isMsWithin(wallMs, 0)) return malformed("wall clock");
+  const stamp = founding === null ? undefined : readStamp(founding);
+  if (founding !== null && stamp === undefined) return malformed("founding");
+  if (!isBytes(nonce, NONCE_BYTES, NONCE_BYTES) || nonce.length === 0) return malformed("nonce");
+  const refusal = judgeCluster(cluster, shardCount, own);
+  if (refusal !== undefined) return refusal;
+  if (incarnation === own.incarnation) {
+    return refuse("SELF", `Cannot link with "${own.name}": it is this very peer`);
+  }
+  const remote: Remote = {
+    name: ownText(name),
+    incarnation: ownText(incarnation),
+    address: ownText(address),
+    wallMs,
+    founding: stamp,
+  };
+  return { remote, version };
+}
+
+function judgeCluster(cluster: string, shardCount: number, own: Identity): Refuse | undefined {
+  if (cluster !== own.cluster) {
+    // Quoted only where it cannot be anything but a name.
+    const theirs = NAME_PATTERN.test(cluster) ? `cluster "${cluster}"` : "another cluster";
+    const ours = `this peer belongs to "${own.cluster}"`;
+    return refuse("CLUSTER_MISMATCH", `Cannot link with ${theirs}: ${ours}`);
+  }
+  if (shardCount !== own.shardCount) {
+    return refuse(
+      "CLUSTER_MISMATCH", // [R6]
+      `Cannot link with a peer of ${shardCount} shards: this peer has ${own.shardCount}`,
+    );
+  }
+  return undefined;
+}
+
+/** Says why a proof is not the empty one; undefined when it is. */
+function judgeProof(proof: unknown): Refuse | undefined {
+  if (!isBytes(proof, 1, PROOF_BYTES_MAX)) return malformed("proof");
+  if (proof.length === 0) return undefined;
+  return refuse("AUTH_FAILED", "Cannot link with a peer that has a secret: this peer has none");
+}
+
+function readStamp(value: unknown): Stamp | undefined {
+  if (!Array.isArray(value) || value.length !== 2) return undefined;
+  const [time, writer] = value as unknown[];
+  return isIntegerWithin(time, 0, Number.MAX_SAFE_INTEGER) && isText(writer, WRITER_LENGTH_MAX)
+    ? { time, writer: ownText(writer) }
+    : undefined;
+}
+
+function malformed(what: string): Refuse {
+  return refuse("MALFORMED_FRAME", `Cannot link by a frame whose ${what} is malformed`);
+}
+
+function refuse(code: Refuse["code"], message: string): Refuse {
+  return { type: "refuse", code, message };
+}

@@ -1,0 +1,206 @@
+/**
+ * The form of each message on the wire: its number, then its fields in this order.
+ *
+ * This table is protocol version 1, and pinned by test/golden/frames-v1.json. Versions are settled by
+ * the handshake, so a type or a field that is not in it is an error and not news from the future.
+ *
+ * Writing and reading stand side by side, so that they cannot drift apart unseen. A reader gets as
+ * many fields as the table says, of any kind, and answers undefined unless all are sane.
+ *
+ * Rules: SPEC.md, S4 and S5.
+ */
+import { REPLICA_ENTRIES_MAX } from "../core/limits.ts";
+import type { Message, ProbeOutcome } from "../core/message.ts";
+import { CELLS_BYTES_MAX, WANT_BYTES_MAX } from "../core/reconciliation.ts";
+import { SUMMARY_BYTES, SYMBOL_BYTES, SYMBOLS_MAX } from "../core/sketch.ts";
+import type { StampReader, StampWriter } from "./entries.ts";
+import {
+  isAddress,
+  isBytes,
+  isIncarnation,
+  isIntegerWithin,
+  isMsWithin,
+  isName,
+  MS_MAX,
+} from "./guards.ts";
+
+/** Exchanges on one link and direction are numbered up to this, and then from 0 again. */
+const EXCHANGE_MAX = 65_535;
+
+/** Highest number of a probe, and highest cursor: what these mean is their sender's affair. */
+const NUMBER_MAX = Number.MAX_SAFE_INTEGER;
+
+const ID_BYTES = 8;
+
+/** An outcome travels as its place in this list. */
+const PROBE_OUTCOMES: readonly ProbeOutcome[] = ["reached", "refused", "unknown"];
+
+type Fields = readonly unknown[];
+
+interface Format<M extends Message> {
+  /** What it begins with on the wire. Never given to another type; 0 is the table of stamps. */
+  readonly number: number;
+  readonly fieldCount: number;
+  readonly write: (message: M, stamps: StampWriter) => Fields;
+  readonly read: (fields: Fields, stamps: StampReader) => M | undefined;
+}
+
+type Formats = {
+  readonly [T in Message["type"]]: Format<Extract<Message, { readonly type: T }>>;
+};
+
+const FORMATS: Formats = {
+  heartbeat: {
+    number: 1,
+    fieldCount: 7,
+    write: (m) => [m.sentAt, m.echo, m.echoDelayMs, m.heardMs, m.wallMs, m.stepMs, m.leadMs],
+    read: ([sentAt, echo, echoDelayMs, heardMs, wallMs, stepMs, leadMs]) =>
+      isMsWithin(sentAt, 0) &&
+      (echo === -1 || isMsWithin(echo, 0)) &&
+      isMsWithin(echoDelayMs, 0) &&
+      isMsWithin(heardMs, 0) &&
+      isMsWithin(wallMs, 0) &&
+      isMsWithin(stepMs, -MS_MAX) &&
+      isMsWithin(leadMs, 0)
+        ? { type: "heartbeat", sentAt, echo, echoDelayMs, heardMs, wallMs, stepMs, leadMs }
+        : undefined,
+  },
+  delta: {
+    number: 2,
+    fieldCount: 1,
+    write: (m, stamps) => [stamps.encode(m.maps)],
+    read: ([lists], stamps) => {
+      const maps = stamps.decode(lists);
+      return maps && { type: "delta", maps };
+    },
+  },
+  repair: {
+    number: 3,
+    fieldCount: 1,
+    write: (m, stamps) => [stamps.encode(m.maps)],
+    read: ([lists], stamps) => {
+      const maps = stamps.decode(lists);
+      return maps && { type: "repair", maps };
+    },
+  },
+  head: {
+    number: 4,
+    fieldCount: 4,
+    write: (m) => [m.exchange, m.entryCount, m.summary, m.pulled],
+    read: ([exchange, entryCount, summary, pulled]) =>
+      isExchange(exchange) &&
+      isIntegerWithin(entryCount, 0, REPLICA_ENTRIES_MAX) &&
+      summary instanceof Uint8Array &&
+      summary.length === SUMMARY_BYTES &&
+      typeof pulled === "boolean"
+        ? { type: "head", exchange, entryCount, summary, pulled }
+        : undefined,
+  },
+  symbols: {
+    number: 5,
+    fieldCount: 3,
+    write: (m) => [m.exchange, m.from, m.cells],
+    read: ([exchange, from, cells]) =>
+      isExchange(exchange) &&
+      isIntegerWithin(from, 0, SYMBOLS_MAX) &&
+      isBytes(cells, SYMBOL_BYTES, CELLS_BYTES_MAX - from * SYMBOL_BYTES)
+        ? { type: "symbols", exchange, from, cells }
+        : undefined,
+  },
+  more: {
+    number: 6,
+    fieldCount: 3,
+    write: (m) => [m.exchange, m.from, m.count],
+    read: ([exchange, from, count]) =>
+      isExchange(exchange) &&
+      isIntegerWithin(from, 0, SYMBOLS_MAX) &&
+      isIntegerWithin(count, 0, SYMBOLS_MAX)
+        ? { type: "more", exchange, from, count }
+        : undefined,
+  },
+  want: {
+    number: 7,
+    fieldCount: 2,
+    write: (m) => [m.exchange, m.ids],
+    read: ([exchange, ids]) =>
+      isExchange(exchange) && isBytes(ids, ID_BYTES, WANT_BYTES_MAX)
+        ? { type: "want", exchange, ids }
+        : undefined,
+  },
+  done: {
+    number: 8,
+    fieldCount: 1,
+    write: (m) => [m.exchange],
+    read: ([exchange]) => (isExchange(exchange) ? { type: "done", exchange } : undefined),
+  },
+  "snapshot-request": {
+    number: 9,
+    fieldCount: 2,
+    write: (m) => [m.exchange, m.cursor],
+    read: ([exchange, cursor]) =>
+      isExchange(exchange) && isIntegerWithin(cursor, 0, NUMBER_MAX)
+        ? { type: "snapshot-request", exchange, cursor }
+        : undefined,
+  },
+  "snapshot-offer": {
+    number: 10,
+    fieldCount: 1,
+    write: (m) => [m.exchange],
+    read: ([exchange]) => (isExchange(exchange) ? { type: "snapshot-offer", exchange } : undefined),
+  },
+  snapshot: {
+    number: 11,
+    fieldCount: 3,
+    write: (m, stamps) => [m.exchange, m.next, stamps.encode(m.maps)],
+    read: ([exchange, next, lists], stamps) => {
+      if (!isExchange(exchange) || !isIntegerWithin(next, -1, NUMBER_MAX)) return undefined;
+      const maps = stamps.decode(lists);
+      return maps && { type: "snapshot", exchange, next, maps };
+    },
+  },
+  probe: {
+    number: 12,
+    fieldCount: 4,
+    write: (m) => [m.probe, m.subject, m.incarnation, m.address],
+    read: ([probe, subject, incarnation, address]) =>
+      isIntegerWithin(probe, 0, NUMBER_MAX) &&
+      isName(subject) &&
+      isIncarnation(incarnation) &&
+      isAddress(address)
+        ? { type: "probe", probe, subject, incarnation, address }
+        : undefined,
+  },
+  "probe-answer": {
+    number: 13,
+    fieldCount: 2,
+    write: (m) => [m.probe, PROBE_OUTCOMES.indexOf(m.outcome)],
+    read: ([probe, place]) => {
+      const outcome = typeof place === "number" ? PROBE_OUTCOMES[place] : undefined;
+      return isIntegerWithin(probe, 0, NUMBER_MAX) && outcome !== undefined
+        ? { type: "probe-answer", probe, outcome }
+        : undefined;
+    },
+  },
+};
+
+const FORMATS_BY_NUMBER: ReadonlyMap<unknown, Format<Message>> = new Map(
+  Object.values(FORMATS).map((format) => [format.number, format as unknown as Format<Message>]),
+);
+
+/** The elements of a message: its number, then its fields. */
+export function writeMessage(message: Message, stamps: StampWriter): unknown[] {
+  const format = FORMATS[message.type] as unknown as Format<Message>;
+  return [format.number, ...format.write(message, stamps)];
+}
+
+/** Reads the elements of a message; undefined when its number or any field is not ours. */
+export function readMessage(elements: unknown, stamps: StampReader): Message | undefined {
+  if (!Array.isArray(elements)) return undefined;
+  const [number, ...fields] = elements as unknown[];
+  const format = FORMATS_BY_NUMBER.get(number);
+  return format?.fieldCount === fields.length ? format.read(fields, stamps) : undefined;
+}
+
+function isExchange(value: unknown): value is number {
+  return isIntegerWithin(value, 0, EXCHANGE_MAX);
+}

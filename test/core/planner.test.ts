@@ -1,0 +1,252 @@
+import { expect, test } from "vitest";
+import { EMPTY_IMAGE } from "../../src/core/disk-image.ts";
+import {
+  encodeRow,
+  encodeVerdict,
+  MEMBERS,
+  VERDICTS,
+  type VerdictKind,
+} from "../../src/core/membership.ts";
+import type { MapEntries, Value } from "../../src/core/message.ts";
+import { PeerState } from "../../src/core/peer-state.ts";
+import { Planner } from "../../src/core/planner.ts";
+import { Random } from "../../src/core/random.ts";
+import { TIMINGS } from "../../src/core/timings.ts";
+import { ALLOCATIONS, encodeAllocation } from "../../src/core/view.ts";
+import { member } from "./members.ts";
+
+const WALL_MS = Date.UTC(2026, 0, 1);
+const SETTLE_MS = TIMINGS.lan.planSettleMs;
+
+/** The state of peer `a` and its planner, run at moments as a machine does. */
+class Region {
+  readonly state: PeerState;
+  readonly planner: Planner;
+  #time = 1;
+
+  constructor(name = "a", shardCount = 6) {
+    const options = {
+      ...{ name, cluster: "x", incarnation: `${name}1`, address: `${name}:1`, shardCount },
+      ...{ zone: null, weight: 1, join: [], downing: "off" as const, timings: TIMINGS.lan },
+      ...{ random: new Random(1), image: EMPTY_IMAGE },
+    };
+    this.state = new PeerState(options, 0, WALL_MS);
+    this.state.joined = true;
+    this.planner = new Planner(this.state);
+  }
+
+  /** An entry from elsewhere, under a stamp above all before it. */
+  put(map: string, key: string, value: Value | undefined, writer = "z1"): void {
+    this.#time = Math.max(this.#time, this.state.clock.last) + 1;
+    this.state.clock.observe(this.#time, this.state.wallMs);
+    const entries = [{ key, value, time: this.#time, writer }];
+    this.state.won(this.state.replica.merge([{ map, entries }]), "nobody");
+  }
+
+  row(name: string, fields: { weight?: number; draining?: boolean; status?: "left" } = {}): void {
+    this.put(MEMBERS, name, encodeRow({ ...member(name).row, ...fields }), `${name}1`);
+  }
+
+  verdict(subject: string, kind: VerdictKind): void {
+    const about = this.state.view.membership.get(subject)?.stamp ?? { time: 0, writer: "" };
+    const verdict = { kind, about, accuser: "z1", why: "" };
+    this.put(VERDICTS, `${subject}/z`, encodeVerdict(verdict));
+  }
+
+  hold(regions: string): void {
+    [...regions].forEach((region, number) => {
+      this.put(ALLOCATIONS, `shard-${number}`, encodeAllocation(region));
+    });
+  }
+
+  /** Runs the planner at a moment, and returns what it wrote: `shard-0 a`. */
+  settle(now: number): string[] {
+    this.state.now = now;
+    this.state.wallMs = WALL_MS + now;
+    this.planner.settle();
+    this.state.membersChanged = false;
+    const own: MapEntries[] = [];
+    this.state.finish((maps) => void own.push(...maps));
+    return own.flatMap(({ entries }) =>
+      entries.map(({ key, value }) => `${key} ${(value as readonly Value[])[0]}`),
+    );
+  }
+
+  get table(): string {
+    return this.state.view
+      .shards()
+      .map((shard) => this.state.view.regionFor(shard) ?? "-")
+      .join("");
+  }
+}
+
+test("[A2] a region that is alone claims every shard at once", () => {
+  const region = new Region();
+  region.row("a");
+  expect(region.settle(0)).toHaveLength(6);
+  expect(region.table).toBe("aaaaaa");
+  expect(region.settle(SETTLE_MS)).toEqual([]);
+  expect(region.planner.deadline()).toBe(Number.POSITIVE_INFINITY);
+});
+
+test("[A0] nothing is planned before this peer is ready", () => {
+  const region = new Region();
+  region.state.joined = false;
+  region.row("a");
+  expect([region.settle(0), region.settle(1e6)]).toEqual([[], []]);
+  expect(region.planner.deadline()).toBe(Number.POSITIVE_INFINITY);
+});
+
+test("[A3] a region claims its own share of the unassigned shards, and leaves the rest", () => {
+  const region = new Region();
+  for (const name of ["a", "b", "c"]) region.row(name);
+  expect(region.settle(0)).toHaveLength(2);
+  const other = new Region("b");
+  for (const name of ["a", "b", "c"]) other.row(name);
+  other.settle(0);
+  expect([...region.table].filter((name, at) => name !== "-" && other.table[at] !== "-")).toEqual(
+    [],
+  );
+});
+
+test("[A2] a shard that another region should have claimed is looked after again", () => {
+  const region = new Region();
+  for (const name of ["a", "b"]) region.row(name);
+  region.hold("aaabbb");
+  region.settle(0);
+  region.settle(SETTLE_MS);
+  expect(region.planner.deadline()).toBe(Number.POSITIVE_INFINITY);
+  region.put(ALLOCATIONS, "shard-5", undefined);
+  expect(region.settle(5000)).toEqual([]); // The plan gives it to b.
+  region.put(ALLOCATIONS, "shard-2", encodeAllocation("b"));
+  expect(region.settle(5001)).toEqual([]);
+  expect(region.planner.deadline()).toBe(5000 + SETTLE_MS);
+  expect(region.settle(5000 + SETTLE_MS)).toEqual(["shard-5 a"]);
+  expect(region.planner.deadline()).toBe(Number.POSITIVE_INFINITY);
+});
+
+test("[A3] a region gives shards away once the members have stood still for planSettleMs", () => {
+  const region = new Region();
+  region.row("a");
+  region.settle(0);
+  region.row("b");
+  expect(region.settle(1000)).toEqual([]);
+  expect(region.planner.deadline()).toBe(1000 + SETTLE_MS);
+  region.row("c");
+  expect(region.settle(1000 + SETTLE_MS - 1)).toEqual([]);
+  expect(region.settle(1000 + SETTLE_MS)).toEqual([]);
+  const moves = region.settle(1000 + 2 * SETTLE_MS - 1);
+  expect(moves).toHaveLength(4);
+  expect([...region.table].sort().join("")).toBe("aabbcc");
+});
+
+test("[A3] a region moves only what it holds itself", () => {
+  const region = new Region();
+  for (const name of ["a", "b", "c"]) region.row(name);
+  region.hold("bbbbba");
+  region.settle(0);
+  expect(region.settle(SETTLE_MS)).toEqual([]);
+  expect(region.table).toBe("bbbbba");
+});
+
+test("[A3] two regions with equal replicas make the same plan", () => {
+  const regions = ["a", "b", "c"].map((name) => {
+    const region = new Region(name, 20);
+    for (const each of ["a", "b", "c"]) region.row(each, { weight: each === "b" ? 2 : 1 });
+    region.hold("aaaaaaaaaaaabc");
+    return region;
+  });
+  const [first, ...others] = regions.map((region) => region.planner.plan());
+  expect(first?.length).toBeGreaterThan(5);
+  for (const other of others) expect(other).toEqual(first);
+});
+
+test.each(["suspect", "dead"] as const)(
+  "[F1] while a member is %s it keeps its shards, and nothing moves between regions",
+  (kind) => {
+    const region = new Region();
+    for (const name of ["a", "b", "c"]) region.row(name);
+    region.hold("aaaabb");
+    region.verdict("b", kind);
+    for (let now = 0; now < 10_000; now += SETTLE_MS) expect(region.settle(now)).toEqual([]);
+    expect(region.table).toBe("aaaabb");
+  },
+);
+
+test("[F1] a suspect region gets no new shards", () => {
+  const region = new Region();
+  for (const name of ["a", "b"]) region.row(name);
+  region.hold("aaaaaa");
+  region.verdict("b", "suspect");
+  for (let now = 0; now < 10_000; now += SETTLE_MS) region.settle(now);
+  expect(region.table).toBe("aaaaaa");
+});
+
+test.each(["removed", "left"] as const)(
+  "[A2] the shards of a member that is %s are claimed in the same step",
+  (how) => {
+    const region = new Region();
+    for (const name of ["a", "b"]) region.row(name);
+    region.hold("aaabbb");
+    region.settle(0);
+    region.settle(SETTLE_MS);
+    if (how === "removed") region.verdict("b", "removed");
+    else region.row("b", { status: "left" });
+    expect(region.settle(5000)).toHaveLength(3);
+    expect(region.table).toBe("aaaaaa");
+  },
+);
+
+test("[A3] the shards of an unknown region are waited for, since its row may be on its way", () => {
+  const region = new Region();
+  region.row("a");
+  region.hold("aaaxxx");
+  expect(region.settle(0)).toEqual([]);
+  expect(region.settle(SETTLE_MS - 1)).toEqual([]);
+  region.settle(SETTLE_MS);
+  expect(region.table).toBe("aaaaaa");
+});
+
+test("[A3] a row that comes in time keeps the shards where they are", () => {
+  const region = new Region();
+  region.row("a");
+  region.hold("aaaxxx");
+  region.settle(0);
+  region.row("x");
+  for (let now = 100; now < 5000; now += 100) expect(region.settle(now)).toEqual([]);
+  expect(region.table).toBe("aaaxxx");
+});
+
+test("[A2] a shard that is released is claimed in the same step", () => {
+  const region = new Region();
+  region.row("a");
+  region.settle(0);
+  region.settle(SETTLE_MS);
+  region.put(ALLOCATIONS, "shard-3", undefined);
+  expect(region.settle(9000)).toEqual(["shard-3 a"]);
+});
+
+test("[A3] what people allocate by hand is left alone until members change or somebody asks", () => {
+  const region = new Region();
+  for (const name of ["a", "b"]) region.row(name);
+  region.hold("aaabbb");
+  region.settle(0);
+  region.settle(SETTLE_MS);
+  region.hold("aaaaab");
+  for (let now = 5000; now < 20_000; now += 500) expect(region.settle(now)).toEqual([]);
+  expect(region.table).toBe("aaaaab");
+  region.planner.wake();
+  expect(region.planner.plan()).toHaveLength(2);
+  region.settle(20_000 + SETTLE_MS);
+  expect([...region.table].sort().join("")).toBe("aaabbb");
+});
+
+test("[A5] the plan of a balanced table is empty, and the planner rests", () => {
+  const region = new Region();
+  for (const name of ["a", "b", "c"]) region.row(name);
+  region.hold("abcabc");
+  expect(region.planner.plan()).toEqual([]);
+  region.settle(0);
+  region.settle(SETTLE_MS);
+  expect(region.planner.deadline()).toBe(Number.POSITIVE_INFINITY);
+});
