@@ -1,13 +1,16 @@
 /**
  * What goes wrong, and how it is made good again: one method for each kind of fault.
  *
+ * Each kind draws from a stream of its own, so that a run without one kind has the others as before:
+ * that is what makes a failing run easy to shrink.
+ *
  * Faults that pass undo themselves after a while. At the end of the first phase everything that still
  * is wrong is made good, or only what concerns a core of peers: then what lies outside stays wrong for
  * ever, since healing everything hides peers that wait for each other.
  */
-import type { Random } from "../src/core/random.ts";
+import { Random } from "../src/core/random.ts";
 import type { Network } from "./network.ts";
-import type { FaultKind } from "./options.ts";
+import { FAULT_KINDS, type FaultKind, type StrikeKind } from "./options.ts";
 import {
   type Direction,
   halves,
@@ -39,8 +42,11 @@ export class Faults {
   readonly #network: Network;
   readonly #peers: readonly SimulatedPeer[];
   readonly #names: readonly string[];
-  readonly #random: Random;
+  readonly #randoms: ReadonlyMap<FaultKind, Random>;
+  readonly #fates: Random;
   readonly #intruders: Intruders;
+  /** The stream of what happens now. */
+  #random: Random;
   #isOver = false;
 
   constructor(
@@ -54,16 +60,27 @@ export class Faults {
     this.#network = network;
     this.#peers = peers;
     this.#names = peers.map(({ name }) => name);
-    this.#random = random;
+    this.#randoms = new Map(FAULT_KINDS.map((kind) => [kind, new Random(random.uint32())]));
+    this.#fates = new Random(random.uint32());
+    this.#random = this.#fates;
     this.#intruders = intruders;
   }
 
-  /** Lets one of `kinds` happen now. */
-  strike(kinds: readonly FaultKind[]): void {
-    const kind = this.#random.pick(kinds);
-    if (kind === undefined) return;
-    this.counts[kind] = (this.counts[kind] ?? 0) + 1;
+  /** The stream that `kind` draws from. */
+  randomOf(kind: FaultKind): Random {
+    return this.#randoms.get(kind) as Random;
+  }
+
+  /** Lets a fault happen now. */
+  strike(kind: StrikeKind): void {
+    this.count(kind);
+    this.#random = this.randomOf(kind);
     this.#strikes[kind]();
+  }
+
+  /** Counts a fault that does not strike: it is there all along. */
+  count(kind: FaultKind): void {
+    this.counts[kind] = (this.counts[kind] ?? 0) + 1;
   }
 
   /** Makes good everything that is wrong within `core`. Nothing is undone any more outside. */
@@ -85,6 +102,7 @@ export class Faults {
 
   /** A random state for a peer that is left outside the core, for ever. */
   abandon(peer: SimulatedPeer, core: readonly SimulatedPeer[]): void {
+    this.#random = this.#fates;
     const fate = this.#random.below(4);
     if (fate === 0) peer.kill(this.#random.chance(0.5));
     if (fate === 1) peer.pause();
@@ -94,11 +112,7 @@ export class Faults {
     }
   }
 
-  readonly #strikes: Record<FaultKind, () => void> = {
-    loss: () => {},
-    duplicate: () => {},
-    delay: () => {},
-    narrow: () => {},
+  readonly #strikes: Record<StrikeKind, () => void> = {
     clog: () => this.#clog(),
     reset: () => this.#reset(),
     dark: () => this.#crash({ isDark: true }),

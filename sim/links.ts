@@ -150,7 +150,8 @@ export class SimulatedLinks {
     const link = this.#links.get(id);
     if (link === undefined || link.closedWith !== undefined) return;
     link.outbox.push(message);
-    if (link.outbox.length === 1) this.#world.plan(0, () => this.#flush(link));
+    const { flushMs } = this.#peer.options.timings;
+    if (link.outbox.length === 1) this.#world.plan(flushMs, () => this.#flush(link));
   }
 
   #flush(link: SimulatedLink): void {

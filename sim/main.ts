@@ -1,126 +1,282 @@
 /**
- * `npm run sim`: runs seeds, and says what a failed one needs to be repeated.
+ * `npm run sim`: runs seeds, says what broke, makes it small, and draws it.
+ *
+ * The shell of the simulator, and the only file of it that knows of time, terminals and files. A run
+ * is pure and takes its steps here, so that the command can show how far it is and can be stopped.
+ * What throws in a run is a finding like any other: it is shrunk and can be repeated.
  */
-import { parseArgs } from "node:util";
-import { FAULT_KINDS, type FaultKind, type RunRequest } from "./options.ts";
-import { type DetailedReport, simulate } from "./simulation.ts";
+import { writeFileSync } from "node:fs";
+import { argv, stderr, stdout } from "node:process";
+import { pathToFileURL } from "node:url";
+import { type Command, parseArguments, usage } from "./arguments.ts";
+import { drawOptions, type RunOptions } from "./options.ts";
+import { reportPage } from "./report.ts";
+import type { CheckedReport } from "./rules.ts";
+import { Shrinker } from "./shrink.ts";
+import { type DetailedReport, Simulation } from "./simulation.ts";
+import * as summary from "./summary.ts";
 
-const USAGE = `Usage: npm run sim -- [--seed N] [--runs N] [--peers N] [--shards N] [--duration 60s]
-  [--faults LIST|swarm|none] [--json]
-Faults: ${FAULT_KINDS.join(", ")}`;
+const EXIT_DONE = 0;
+const EXIT_FAILED = 1;
+const EXIT_USAGE = 2;
+/** As a shell has it for what was stopped by SIGINT. */
+const EXIT_INTERRUPTED = 130;
 
-process.exitCode = main(process.argv.slice(2));
+/** How long the program is deaf to Ctrl-C, and its bar stands still, in ms. */
+const TURN_MS = 100;
+/** One of so many seeds is run twice. */
+const REPEAT_EVERY = 50;
+/** Longest search for a smaller run, in ms. */
+const SHRINK_MS_MAX = 120_000;
 
-function main(args: readonly string[]): number {
-  let request: RunRequest & { runs: number; json: boolean };
-  try {
-    request = parse(args);
-  } catch (error) {
-    console.error(`${error instanceof Error ? error.message : error}\n${USAGE}`);
-    return 2;
+/** What the command needs of the world. */
+export interface Shell {
+  readonly isTerminal: boolean;
+  out(text: string): void;
+  err(text: string): void;
+  /** A seed for who has none. */
+  seed(): number;
+  nowMs(): number;
+  /** Lets signals come in. */
+  turn(): Promise<void>;
+  isInterrupted(): boolean;
+  writeFile(path: string, text: string): void;
+  create(options: RunOptions): Simulation;
+}
+
+/** Does what the arguments say; returns the exit status. */
+export async function main(args: readonly string[], shell: Shell): Promise<number> {
+  const parsed = parseArguments(args, shell.seed());
+  if (!parsed.ok) {
+    shell.err(`${parsed.reason}\nTry --help\n`);
+    return EXIT_USAGE;
   }
-  const { runs, json, ...first } = request;
-  const failed: DetailedReport[] = [];
-  const slowest = { ms: 0 };
-  for (let index = 0; index < runs; index += 1) {
-    const run = { ...first, seed: first.seed + index };
-    const report = simulate(run);
-    if (!report.passed) failed.push(report);
-    slowest.ms = Math.max(slowest.ms, report.convergenceMs ?? 0);
-    if (runs === 1) {
-      print(report, json);
-      if (!report.passed) console.error(`Repeat with: ${commandOf(run)}`);
-    } else if (!report.passed) {
-      console.error(
-        `Seed ${run.seed}: ${report.violations[0]?.rule} ${report.violations[0]?.detail}`,
+  const { command } = parsed;
+  if (command.help) {
+    shell.out(usage());
+    return EXIT_DONE;
+  }
+  const session = new Session(command, shell);
+  return command.runs === 1 ? await session.runOne() : await session.runMany();
+}
+
+/** One use of the command. */
+class Session {
+  readonly #command: Command;
+  readonly #shell: Shell;
+  #turnedAt = 0;
+  #isDrawn = false;
+
+  constructor(command: Command, shell: Shell) {
+    this.#command = command;
+    this.#shell = shell;
+  }
+
+  async runOne(): Promise<number> {
+    const { json, request, twice } = this.#command;
+    const options = drawOptions(request);
+    this.#say([summary.optionsLine(options)]);
+    const report = await this.#run(options, twice, (virtualMs) =>
+      this.#draw(virtualMs / options.durationMs, summary.seconds(virtualMs)),
+    );
+    this.#clear();
+    if (this.#shell.isInterrupted()) this.#say(["Stopped; until then:"]);
+    this.#say(summary.summaryLines(report));
+    const smallest = report.passed ? undefined : await this.#shrink(report);
+    const isWritten = this.#write(report, undefined, smallest);
+    if (json) this.#shell.out(`${summary.runJson(report, smallest)}\n`);
+    if (!report.passed) this.#say(["", summary.repeatCommand(report)]);
+    return this.#status(report.passed, isWritten);
+  }
+
+  async runMany(): Promise<number> {
+    const { json, request, runs, twice } = this.#command;
+    const startedAt = this.#shell.nowMs();
+    const tally = new Tally(runs);
+    const seed = request.seed;
+    this.#say([`seeds ${seed} to ${seed + runs - 1}${summary.givenText(request)}`]);
+    for (let index = 0; index < runs && !this.#shell.isInterrupted(); index += 1) {
+      const options = drawOptions({ ...request, seed: seed + index });
+      const isRepeated = twice || index % REPEAT_EVERY === 0;
+      const report = await this.#run(options, isRepeated, () =>
+        this.#draw(index / runs, `${index} of ${runs} seeds, ${tally.failedCount} failed`),
       );
-      console.error(`Repeat with: ${commandOf(run)}`);
+      if (this.#shell.isInterrupted() && report.passed) break;
+      tally.add(report);
+      if (!report.passed) this.#say([summary.failureLine(report), summary.repeatCommand(report)]);
+    }
+    this.#clear();
+    const { failed } = tally;
+    this.#say(summary.runsLines(tally, this.#shell.nowMs() - startedAt));
+    const smallest = failed === undefined ? undefined : await this.#shrink(failed);
+    const shown = failed ?? tally.slowest;
+    const isWritten = shown === undefined || this.#write(shown, tally, smallest);
+    if (json) this.#shell.out(`${summary.runsJson(tally, smallest)}\n`);
+    if (failed !== undefined) this.#say(["", summary.repeatCommand(failed)]);
+    return this.#status(failed === undefined, isWritten);
+  }
+
+  /** Runs to the end, or to where it is interrupted or breaks. */
+  async #run(
+    options: RunOptions,
+    isRepeated: boolean,
+    progress: (virtualMs: number) => void,
+  ): Promise<CheckedReport> {
+    const report = await this.#runOnce(options, progress);
+    if (!isRepeated || this.#shell.isInterrupted()) return { ...report, isRepeated: false };
+    const again = await this.#runOnce(options, progress);
+    if (again.digest === report.digest || this.#shell.isInterrupted()) {
+      return { ...report, isRepeated: true };
+    }
+    const detail = `The digest was ${report.digest}, then ${again.digest}`;
+    const violation = { rule: "digest", atMs: report.endedAtMs, detail };
+    const violations = [...report.violations, violation];
+    return { ...report, violations, passed: false, isRepeated: true };
+  }
+
+  async #runOnce(
+    options: RunOptions,
+    progress: (virtualMs: number) => void,
+  ): Promise<DetailedReport> {
+    const simulation = this.#shell.create(options);
+    try {
+      const steps = simulation.steps();
+      for (;;) {
+        const { done, value } = steps.next();
+        if (done) return value;
+        if (this.#shell.nowMs() - this.#turnedAt < TURN_MS) continue;
+        progress(value);
+        await this.#shell.turn();
+        if (this.#shell.isInterrupted()) return simulation.report();
+        this.#turnedAt = this.#shell.nowMs();
+      }
+    } catch (error) {
+      const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      simulation.violations.report("crash", stack.split(/\n\s*/).slice(0, 4).join(" "));
+      return simulation.report();
     }
   }
-  if (runs > 1) {
-    const violations = failed.map(({ seed, violations }) => ({ seed, violations }));
-    const passed = failed.length === 0;
-    if (json) console.log(JSON.stringify({ passed, runs, failed: violations }));
-    else
-      console.log(`${runs - failed.length} of ${runs} passed; slowest to agree ${slowest.ms} ms`);
+
+  /** The smallest run that breaks the same rule. */
+  async #shrink(failed: CheckedReport): Promise<summary.Smallest | undefined> {
+    const { triesMax } = this.#command;
+    if (triesMax === 0 || this.#shell.isInterrupted()) return undefined;
+    const rule = failed.violations[0]?.rule;
+    const shrinker = new Shrinker(failed.options, triesMax);
+    const startedAt = this.#shell.nowMs();
+    let smallest = failed;
+    for (let next = shrinker.next(); next !== undefined; next = shrinker.next()) {
+      const report = await this.#run(next, rule === "digest", () =>
+        this.#draw(shrinker.tries / triesMax, `${shrinker.tries} smaller runs tried`),
+      );
+      if (this.#shell.isInterrupted() || this.#shell.nowMs() - startedAt > SHRINK_MS_MAX) break;
+      const didFail = report.violations.some((violation) => violation.rule === rule);
+      shrinker.tell(didFail);
+      if (didFail) smallest = report;
+    }
+    this.#clear();
+    const result = { report: smallest, tries: shrinker.tries };
+    this.#say(summary.smallestLines(result));
+    return result;
   }
-  return failed.length === 0 ? 0 : 1;
+
+  #write(
+    report: CheckedReport,
+    runs: summary.Runs | undefined,
+    smallest: summary.Smallest | undefined,
+  ): boolean {
+    const path = this.#command.report;
+    if (path === undefined) return true;
+    try {
+      this.#shell.writeFile(path, reportPage({ report, runs, smallest }));
+      this.#shell.err(`Wrote ${path}\n`);
+      return true;
+    } catch (error) {
+      this.#shell.err(`Cannot write ${path}: ${error instanceof Error ? error.message : error}\n`);
+      return false;
+    }
+  }
+
+  #status(hasPassed: boolean, isWritten: boolean): number {
+    if (!hasPassed) return EXIT_FAILED;
+    if (this.#shell.isInterrupted()) return EXIT_INTERRUPTED;
+    return isWritten ? EXIT_DONE : EXIT_USAGE;
+  }
+
+  /** With `--json`, stdout is for the one line alone. */
+  #say(lines: readonly string[]): void {
+    this.#clear();
+    const text = lines.map((line) => `${line}\n`).join("");
+    if (this.#command.json) this.#shell.err(text);
+    else this.#shell.out(text);
+  }
+
+  #draw(share: number, label: string): void {
+    if (!this.#shell.isTerminal) return;
+    this.#isDrawn = true;
+    this.#shell.err(`\r\x1b[K${summary.progressBar(share, label)}`);
+  }
+
+  #clear(): void {
+    if (this.#isDrawn) this.#shell.err("\r\x1b[K");
+    this.#isDrawn = false;
+  }
 }
 
-function print(report: DetailedReport, json: boolean): void {
-  const { options, history, samples, core, ...rest } = report;
-  if (json) {
-    console.log(JSON.stringify(rest));
-    return;
+/** Adds up many runs, and keeps of whole reports only those that are shown. */
+class Tally implements summary.Runs {
+  readonly asked: number;
+  readonly results: summary.SeedResult[] = [];
+  readonly faults: Record<string, number> = {};
+  readonly sometimes: Record<string, number> = {};
+  repeated = 0;
+  virtualMs = 0;
+  failedCount = 0;
+  /** The first that failed, and the one that took longest to agree. */
+  failed: CheckedReport | undefined;
+  slowest: CheckedReport | undefined;
+
+  constructor(asked: number) {
+    this.asked = asked;
   }
-  console.log(`seed ${report.seed} ${JSON.stringify(options)}`);
-  if (!report.passed) for (const line of history) console.log(line);
-  for (const { rule, atMs, detail } of report.violations) {
-    console.log(`${rule} violated at ${atMs.toFixed(1)} ms: ${detail}`);
+
+  add(report: CheckedReport): void {
+    const { seed, convergenceMs, violations } = report;
+    this.results.push({ seed, convergenceMs, violations });
+    this.repeated += report.isRepeated ? 1 : 0;
+    this.virtualMs += report.endedAtMs;
+    for (const [kind, count] of Object.entries(report.faults)) {
+      this.faults[kind] = (this.faults[kind] ?? 0) + count;
+    }
+    for (const [what, count] of Object.entries(report.sometimes)) {
+      this.sometimes[what] = (this.sometimes[what] ?? 0) + count;
+    }
+    if (!report.passed) {
+      this.failedCount += 1;
+      this.failed ??= report;
+    }
+    const slowestMs = this.slowest?.convergenceMs ?? -1;
+    if ((convergenceMs ?? 0) > slowestMs) this.slowest = report;
   }
-  const { passed, digest, convergenceMs, events, messages, bytes } = rest;
-  console.log(
-    `${passed ? "passed" : "FAILED"}: agreed ${convergenceMs} ms after healing; ` +
-      `${events} events, ${messages} frames, ${bytes} bytes, digest ${digest}`,
-  );
 }
 
-function parse(args: readonly string[]): RunRequest & { runs: number; json: boolean } {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      seed: { type: "string" },
-      runs: { type: "string", default: "1" },
-      peers: { type: "string" },
-      shards: { type: "string" },
-      duration: { type: "string" },
-      faults: { type: "string", default: "swarm" },
-      json: { type: "boolean", default: false },
-    },
+async function start(): Promise<void> {
+  let isInterrupted = false;
+  process.on("SIGINT", () => {
+    if (isInterrupted) process.exit(EXIT_INTERRUPTED);
+    isInterrupted = true;
   });
-  const duration = values.duration === undefined ? undefined : durationMs(values.duration);
-  return {
-    seed: values.seed === undefined ? Math.floor(Math.random() * 2 ** 32) : integer(values.seed, 0),
-    runs: integer(values.runs, 1),
-    json: values.json,
-    faults: faultsOf(values.faults),
-    ...(values.peers === undefined ? {} : { peers: integer(values.peers, 1) }),
-    ...(values.shards === undefined ? {} : { shards: integer(values.shards, 1) }),
-    ...(duration === undefined ? {} : { durationMs: duration }),
-  };
-}
-
-function integer(text: string, min: number): number {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < min) {
-    throw new RangeError(`"${text}" is not an integer from ${min}`);
-  }
-  return value;
-}
-
-function durationMs(text: string): number {
-  const match = /^(\d+)(ms|s|m)$/.exec(text);
-  if (match === null) throw new RangeError(`"${text}" is not a duration such as 500ms, 60s or 2m`);
-  return Number(match[1]) * { ms: 1, s: 1000, m: 60_000 }[match[2] as "ms" | "s" | "m"];
-}
-
-function faultsOf(text: string): "swarm" | "none" | FaultKind[] {
-  if (text === "swarm" || text === "none") return text;
-  return text.split(",").map((kind) => {
-    const known = FAULT_KINDS.find((name) => name === kind);
-    if (known === undefined) throw new RangeError(`"${kind}" is no kind of fault`);
-    return known;
+  process.exitCode = await main(argv.slice(2), {
+    isTerminal: stderr.isTTY === true,
+    out: (text) => void stdout.write(text),
+    err: (text) => void stderr.write(text),
+    seed: () => Math.floor(Math.random() * 2 ** 32),
+    nowMs: () => performance.now(),
+    turn: () => new Promise((resolve) => setImmediate(resolve)),
+    isInterrupted: () => isInterrupted,
+    writeFile: (path, text) => writeFileSync(path, text),
+    create: (options) => new Simulation(options),
   });
 }
 
-function commandOf(run: RunRequest): string {
-  const { seed, peers, shards, durationMs: duration, faults } = run;
-  const parts = [`npm run sim -- --seed ${seed}`];
-  if (peers !== undefined) parts.push(`--peers ${peers}`);
-  if (shards !== undefined) parts.push(`--shards ${shards}`);
-  if (duration !== undefined) parts.push(`--duration ${duration}ms`);
-  if (faults !== undefined && faults !== "swarm") {
-    parts.push(`--faults ${faults === "none" ? "none" : faults.join(",")}`);
-  }
-  return parts.join(" ");
-}
+if (argv[1] !== undefined && import.meta.url === pathToFileURL(argv[1]).href) await start();

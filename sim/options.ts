@@ -40,6 +40,31 @@ export const FAULTS = {
 export type FaultKind = keyof typeof FAULTS;
 export const FAULT_KINDS = Object.keys(FAULTS) as FaultKind[];
 
+/** Kinds that do not strike but are there all along, each with the options of a network without it. */
+export const CALM = {
+  loss: { lossProbability: 0 },
+  duplicate: { duplicateProbability: 0 },
+  delay: { delayMsMean: 1 },
+  narrow: { bytesPerMs: 100_000 },
+} as const;
+
+export type StandingKind = keyof typeof CALM;
+export type StrikeKind = Exclude<FaultKind, StandingKind>;
+
+export function isStanding(kind: FaultKind): kind is StandingKind {
+  return Object.hasOwn(CALM, kind);
+}
+
+/** Kinds of operation, each with what it does. */
+export const WORKLOADS = {
+  allocate: "a shard is allocated to a region",
+  release: "a shard is released",
+  route: "a document is routed",
+} as const;
+
+export type WorkloadKind = keyof typeof WORKLOADS;
+export const WORKLOAD_KINDS = Object.keys(WORKLOADS) as WorkloadKind[];
+
 /** What a run is made of. */
 export interface RunOptions {
   readonly seed: number;
@@ -48,7 +73,8 @@ export interface RunOptions {
   /** Length of the phase with faults, in ms. */
   readonly durationMs: number;
   readonly faults: readonly FaultKind[];
-  /** Mean ms between two faults. */
+  readonly workload: readonly WorkloadKind[];
+  /** Mean ms between two faults of one kind. */
   readonly faultEveryMs: number;
   /** Mean ms between two operations of a busy workload. */
   readonly operationEveryMs: number;
@@ -84,13 +110,15 @@ export function drawOptions(request: RunRequest): RunOptions {
     shards: 1 + random.below(24),
     durationMs: 10_000 + random.below(50_000),
     faults: kinds,
-    faultEveryMs: 300 + random.below(6000),
+    workload: WORKLOAD_KINDS,
+    // As many faults in a run whether these are of few kinds or of many.
+    faultEveryMs: (300 + random.below(6000)) * Math.max(1, kinds.length),
     operationEveryMs: 10 + random.below(1500),
     delayMsMean: has("delay") ? 5 + 95 * rates[0] : (random.pick([0.2, 1, 5]) ?? 1),
     diskMs: random.pick([0, 0, 0.3, 8]) ?? 0,
     lossProbability: has("loss") ? 0.3 * rates[1] ** 2 : 0,
     duplicateProbability: has("duplicate") ? 0.5 * rates[2] : 0,
-    bytesPerMs: has("narrow") ? 20 + 500 * rates[3] : 100_000,
+    bytesPerMs: has("narrow") ? 20 + 500 * rates[3] : CALM.narrow.bytesPerMs,
     downing: random.chance(0.7) ? "majority" : "off",
     startSpreadMs: random.pick([0, 50, 6000]) ?? 0,
     isCoreHealed: random.chance(0.4),
@@ -102,4 +130,22 @@ export function drawOptions(request: RunRequest): RunOptions {
 function drawSwarm(random: Random): FaultKind[] {
   const share = random.unit() ** 2;
   return FAULT_KINDS.filter(() => random.chance(share));
+}
+
+/** The shortest request that draws exactly these options. */
+export function requestFor(options: RunOptions): RunRequest {
+  const { seed } = options;
+  const isSwarm = isEqual(drawOptions({ seed }).faults, options.faults);
+  const named = options.faults.length === 0 ? ("none" as const) : options.faults;
+  const start: RunRequest = isSwarm ? { seed } : { seed, faults: named };
+  const drawn = drawOptions(start);
+  const other = Object.entries(options).filter(
+    ([name, value]) => name !== "faults" && !isEqual(drawn[name as keyof RunOptions], value),
+  );
+  return { ...start, ...Object.fromEntries(other) };
+}
+
+function isEqual(one: unknown, other: unknown): boolean {
+  if (Array.isArray(one) && Array.isArray(other)) return one.join() === other.join();
+  return Object.is(one, other);
 }

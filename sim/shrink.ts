@@ -1,11 +1,85 @@
 /**
  * Makes a failing run as small as it can be while it still fails.
  *
- * One thing at a time is taken away: kinds of fault, then peers, shards and calls, then time. What
- * still fails is kept and the search begins anew, until nothing can be taken away. Each try is a whole
- * run, so the number of tries is bounded.
+ * Taken away are, in this order: kinds of fault, peers, shards, operations, whatever else is not
+ * plain, and time; and again, until nothing more can go. Lists are bisected: halves are left out, then
+ * quarters, then single ones, so that one culprit among n is found in about 2 log n tries. Numbers are
+ * bisected between the smallest that there is and the one that fails. A failure need not be monotone
+ * in any of them, so the result is small and not always the smallest.
+ *
+ * The search yields a run and is told whether it fails: who runs it, and how long they go on, is not
+ * decided here.
+ *
+ * Source: Zeller and Hildebrandt, "Simplifying and isolating failure-inducing input", 2002 (ddmin,
+ * with complements only).
  */
-import { drawOptions, type RunOptions, type RunRequest } from "./options.ts";
+import {
+  CALM,
+  drawOptions,
+  type FaultKind,
+  isStanding,
+  type RunOptions,
+  type RunRequest,
+  requestFor,
+  type WorkloadKind,
+} from "./options.ts";
+
+/** Yields what to try, is told whether it fails, and returns the smallest that does. */
+type Search<T> = Generator<RunOptions, T, boolean>;
+
+/** Fewest peers that can be cut from each other. */
+const PEERS_MIN = 2;
+/** Durations are multiples of this, in ms: no bug needs to be known more exactly. */
+const DURATION_STEP_MS = 250;
+/** Calls and faults as rare as that are as good as none, in ms. */
+const EVERY_MS_MAX = 1e6;
+const FACTORS = [64, 8, 2];
+
+const PLAIN: readonly Partial<RunOptions>[] = [
+  ...[{ isCoreHealed: false }, { startSpreadMs: 0 }, { diskMs: 0 }],
+  ...Object.values(CALM),
+];
+
+/** A search under way. Its owner runs what `next` returns, and says with `tell` whether it failed. */
+export class Shrinker {
+  /** The smallest run that is known to fail. */
+  smallest: RunOptions;
+  tries = 0;
+  readonly #search: Search<void>;
+  readonly #triesMax: number;
+  /** What was tried and did not fail. */
+  readonly #passed = new Set<string>();
+  #candidate: RunOptions | undefined;
+  #didFail = false;
+
+  /** `options` are known to fail. */
+  constructor(options: RunOptions, triesMax: number) {
+    this.smallest = options;
+    this.#triesMax = triesMax;
+    this.#search = searchFrom(options);
+  }
+
+  /** What to try; undefined when the search is over. */
+  next(): RunOptions | undefined {
+    if (this.tries >= this.#triesMax) return undefined;
+    for (;;) {
+      const { done, value } = this.#search.next(this.#didFail);
+      if (done) return undefined;
+      this.#candidate = value;
+      this.#didFail = false;
+      if (!this.#passed.has(JSON.stringify(value))) return value;
+    }
+  }
+
+  tell(didFail: boolean): void {
+    const candidate = this.#candidate;
+    if (candidate === undefined) return;
+    this.tries += 1;
+    this.#didFail = didFail;
+    if (didFail) this.smallest = candidate;
+    else this.#passed.add(JSON.stringify(candidate));
+  }
+}
 
 export interface Shrunk {
   readonly request: RunRequest;
@@ -18,34 +92,122 @@ export function shrink(
   fails: (request: RunRequest) => boolean,
   triesMax = 200,
 ): Shrunk {
-  let smallest = drawOptions(request);
-  let tries = 0;
-  for (let isSmaller = true; isSmaller && tries < triesMax; ) {
-    isSmaller = false;
-    for (const candidate of candidates(smallest)) {
-      if (tries >= triesMax) break;
-      tries += 1;
-      if (!fails(candidate)) continue;
-      smallest = candidate;
-      isSmaller = true;
-      break;
-    }
+  const shrinker = new Shrinker(drawOptions(request), triesMax);
+  for (let next = shrinker.next(); next !== undefined; next = shrinker.next()) {
+    shrinker.tell(fails(next));
   }
-  return { request: smallest, tries };
+  return { request: requestFor(shrinker.smallest), tries: shrinker.tries };
 }
 
-function* candidates(options: RunOptions): Generator<RunOptions> {
-  const { faults, peers, shards, durationMs, operationEveryMs, startSpreadMs, diskMs } = options;
-  for (const kind of faults) yield { ...options, faults: faults.filter((other) => other !== kind) };
-  if (options.lossProbability > 0) yield { ...options, lossProbability: 0 };
-  if (options.duplicateProbability > 0) yield { ...options, duplicateProbability: 0 };
-  if (options.isCoreHealed) yield { ...options, isCoreHealed: false };
-  if (peers > 2) yield { ...options, peers: peers - 1 };
-  if (shards > 1) yield { ...options, shards: Math.ceil(shards / 2) };
-  if (diskMs > 0) yield { ...options, diskMs: 0 };
-  if (startSpreadMs > 0) yield { ...options, startSpreadMs: 0 };
-  if (operationEveryMs < 1e6) yield { ...options, operationEveryMs: operationEveryMs * 4 };
-  if (options.faultEveryMs < 1e5) yield { ...options, faultEveryMs: options.faultEveryMs * 2 };
-  if (durationMs > 1000) yield { ...options, durationMs: Math.floor(durationMs / 2) };
-  if (durationMs > 1000) yield { ...options, durationMs: Math.floor(durationMs * 0.8) };
+function* searchFrom(options: RunOptions): Search<void> {
+  let smallest = options;
+  for (let before: RunOptions | undefined; before !== smallest; ) {
+    before = smallest;
+    smallest = yield* fewerOf(smallest.faults, smallest, withFaults);
+    smallest = yield* lower(smallest, "peers", PEERS_MIN, 1);
+    smallest = yield* lower(smallest, "shards", 1, 1);
+    smallest = yield* fewerOf(smallest.workload, smallest, withWorkload);
+    smallest = yield* rarer(smallest, "operationEveryMs");
+    smallest = yield* rarer(smallest, "faultEveryMs");
+    smallest = yield* plainer(smallest);
+    smallest = yield* lower(smallest, "durationMs", DURATION_STEP_MS, DURATION_STEP_MS);
+  }
+}
+
+/** Leaves out as many of `items` as it can. */
+function* fewerOf<T>(
+  items: readonly T[],
+  options: RunOptions,
+  without: (options: RunOptions, kept: readonly T[]) => RunOptions,
+): Search<RunOptions> {
+  if (items.length === 0) return options;
+  const none = without(options, []);
+  if (yield none) return none;
+  let kept = items;
+  let smallest = options;
+  for (let chunk = Math.ceil(kept.length / 2); kept.length > 1; chunk = Math.ceil(chunk / 2)) {
+    for (let start = 0; start < kept.length && kept.length > 1; ) {
+      const rest = [...kept.slice(0, start), ...kept.slice(start + chunk)];
+      const candidate = without(smallest, rest);
+      if (rest.length > 0 && (yield candidate)) {
+        kept = rest;
+        smallest = candidate;
+      } else start += chunk;
+    }
+    if (chunk === 1) break;
+  }
+  return smallest;
+}
+
+/** Without a kind, the network is as it is without it, and the rates of what never happens as drawn. */
+function withFaults(options: RunOptions, faults: readonly FaultKind[]): RunOptions {
+  const gone = options.faults.filter((kind) => !faults.includes(kind));
+  const calm = gone.map((kind) => (isStanding(kind) ? CALM[kind] : {}));
+  const { faultEveryMs } = faults.every(isStanding)
+    ? drawOptions({ seed: options.seed, faults })
+    : options;
+  return Object.assign({}, options, ...calm, { faults, faultEveryMs });
+}
+
+function withWorkload(options: RunOptions, workload: readonly WorkloadKind[]): RunOptions {
+  if (workload.length > 0) return { ...options, workload };
+  const { operationEveryMs } = drawOptions({ seed: options.seed });
+  return { ...options, workload, operationEveryMs };
+}
+
+/** Bisects a number between `min` and what it is, in whole steps. */
+function* lower(
+  options: RunOptions,
+  name: "peers" | "shards" | "durationMs",
+  min: number,
+  step: number,
+): Search<RunOptions> {
+  if (options[name] <= min) return options;
+  const least = { ...options, [name]: min };
+  if (yield least) return least;
+  let smallest = options;
+  for (let passes = min; smallest[name] - passes > step; ) {
+    const middle = passes + step * Math.ceil((smallest[name] - passes) / step / 2);
+    if (middle >= smallest[name]) break;
+    const candidate = { ...smallest, [name]: middle };
+    if (yield candidate) smallest = candidate;
+    else passes = middle;
+  }
+  return smallest;
+}
+
+function* rarer(
+  options: RunOptions,
+  name: "operationEveryMs" | "faultEveryMs",
+): Search<RunOptions> {
+  const isVoid =
+    name === "operationEveryMs" ? options.workload.length === 0 : options.faults.every(isStanding);
+  let smallest = options;
+  for (const factor of isVoid ? [] : FACTORS) {
+    while (smallest[name] * factor <= EVERY_MS_MAX) {
+      const candidate: RunOptions = { ...smallest, [name]: smallest[name] * factor };
+      if (!(yield candidate)) break;
+      smallest = candidate;
+    }
+  }
+  return smallest;
+}
+
+/** Tries for each remaining option the value that is least worth a thought, then a round one. */
+function* plainer(options: RunOptions): Search<RunOptions> {
+  let smallest = options;
+  for (const change of PLAIN) smallest = yield* changed(smallest, change);
+  for (const name of ["delayMsMean", "bytesPerMs"] as const) {
+    smallest = yield* changed(smallest, { [name]: Math.max(1, Math.round(smallest[name])) });
+  }
+  for (const name of ["lossProbability", "duplicateProbability"] as const) {
+    smallest = yield* changed(smallest, { [name]: Math.round(smallest[name] * 100) / 100 });
+  }
+  return smallest;
+}
+
+function* changed(options: RunOptions, change: Partial<RunOptions>): Search<RunOptions> {
+  const candidate = { ...options, ...change };
+  if (JSON.stringify(candidate) === JSON.stringify(options)) return options;
+  return (yield candidate) ? candidate : options;
 }

@@ -11,7 +11,7 @@
 import { Hash64 } from "../src/core/hash.ts";
 import { Random } from "../src/core/random.ts";
 import { TIMINGS } from "../src/core/timings.ts";
-import { type Checker, type Violation, Violations } from "./checker.ts";
+import { type Checker, type Report, type Violation, Violations } from "./checker.ts";
 import { AgreementChecker } from "./checkers/agreement.ts";
 import { CallsChecker } from "./checkers/calls.ts";
 import { ClocksChecker } from "./checkers/clocks.ts";
@@ -22,18 +22,30 @@ import { ServingChecker } from "./checkers/serving.ts";
 import { Faults } from "./faults.ts";
 import { IntruderSquad } from "./intruders.ts";
 import { Network } from "./network.ts";
-import { drawOptions, type RunOptions, type RunRequest } from "./options.ts";
+import {
+  drawOptions,
+  isStanding,
+  type RunOptions,
+  type RunRequest,
+  type StrikeKind,
+} from "./options.ts";
 import { shuffled } from "./partitions.ts";
 import { type Observer, type PeerOptions, SimulatedPeer } from "./peer.ts";
-import { type Sample, Timeline } from "./timeline.ts";
-import { Workload } from "./workload.ts";
+import { type Course, Timeline } from "./timeline.ts";
+import { type Operation, Workload } from "./workload.ts";
 import { World } from "./world.ts";
 
 /** How long the healed peers may take until they have settled, in ms. */
 const SETTLE_MS_MAX = 60_000;
 const SETTLE_STEP_MS = 100;
+/** How often what was done to peers and links is looked at, in ms. */
+const LOOK_MS = 50;
+/** How often tables are compared and everything is noted down, in ms. */
+const SAMPLE_MS = 250;
 /** How long nothing happens at the end, to see what an idle cluster sends, in ms. */
 const IDLE_MS = 2000;
+/** How long plans, redials and late exchanges take to come to rest, in ms. */
+const REST_MS = 4000;
 
 export interface RunReport {
   readonly seed: number;
@@ -55,16 +67,20 @@ export interface RunReport {
 /** A run with what is needed to look at it. */
 export interface DetailedReport extends RunReport {
   readonly options: RunOptions;
-  /** The last changes of all peers, for people. */
-  readonly history: readonly string[];
-  readonly samples: readonly Sample[];
-  /** Names of the peers that were healed in the end. */
+  readonly course: Course;
+  /** Names of the peers that were healed in the end; empty when it did not come to that. */
   readonly core: readonly string[];
+  /** When the faults ended, and how long the run was; null when it did not come to that. */
+  readonly healedAtMs: number | null;
+  readonly endedAtMs: number;
 }
 
-/** Prepares a run. Nothing happens until `run`. */
-export function createSimulation(request: RunRequest): Simulation {
-  return new Simulation(drawOptions(request));
+/** More checkers for a run: those of a test, or of a bug that is planted. */
+export type MoreCheckers = (report: Report) => readonly Checker[];
+
+/** Prepares a run. Nothing happens until `run`, or the first of its `steps`. */
+export function createSimulation(request: RunRequest, more?: MoreCheckers): Simulation {
+  return new Simulation(drawOptions(request), more);
 }
 
 /** Runs one simulation to its end. Pure: equal requests give equal reports. */
@@ -78,7 +94,9 @@ export class Simulation {
   readonly network: Network;
   readonly peers: readonly SimulatedPeer[];
   readonly violations: Violations;
-  readonly #random: Random;
+  readonly #start: Random;
+  readonly #calls: Random;
+  readonly #end: Random;
   readonly #checkers: Checker[];
   readonly #agreement: AgreementChecker;
   readonly #resources: ResourcesChecker;
@@ -87,16 +105,20 @@ export class Simulation {
   readonly #intruders: IntruderSquad;
   readonly #timeline: Timeline;
   readonly #digest = new Hash64();
+  #core: readonly SimulatedPeer[] = [];
+  #healedAtMs: number | null = null;
+  #convergenceMs: number | null = null;
 
-  constructor(options: RunOptions) {
+  constructor(options: RunOptions, more: MoreCheckers = () => []) {
     this.options = options;
-    const random = new Random(options.seed ^ 0x5eed);
-    this.#random = random;
     this.#digest.reset(options.seed, 0);
-    this.network = new Network(this.world, new Random(random.uint32()), {
-      ...options,
-      delayMsMin: 0.1,
-    });
+    // A stream for each part: a run that leaves out part of another one has the rest as it was.
+    const random = new Random(options.seed ^ 0x5eed);
+    const stream = (): Random => new Random(random.uint32());
+    this.#start = stream();
+    this.#calls = stream();
+    this.#end = stream();
+    this.network = new Network(this.world, stream(), { ...options, delayMsMin: 0.1 });
     this.violations = new Violations(() => this.world.now);
     const { report } = this.violations;
     const calls = new CallsChecker(report);
@@ -105,37 +127,80 @@ export class Simulation {
     this.#checkers = [
       ...[new EntriesChecker(report), new ClocksChecker(report), calls, this.#agreement],
       ...[new ServingChecker(report), new IntrusionChecker(report), this.#resources],
+      ...more(report),
     ];
     const observer = this.#observer();
     const all = peerOptions(options);
-    this.peers = all.map((peer) => {
-      const seed = new Random(random.uint32());
-      return new SimulatedPeer(this.world, this.network, peer, seed, observer);
-    });
-    this.#timeline = new Timeline(this.world, this.network, this.peers);
-    this.#intruders = new IntruderSquad(this.world, this.network, random, observer, all);
-    this.#faults = new Faults(this.world, this.network, this.peers, random, this.#intruders);
-    this.#workload = new Workload(this.peers, options.shards, random, calls, report);
+    const [intruders, faults, workload] = [stream(), stream(), stream()];
+    const { network, world } = this;
+    this.peers = all.map((peer) => new SimulatedPeer(world, network, peer, stream(), observer));
+    this.#timeline = new Timeline(world, network, this.peers);
+    this.#intruders = new IntruderSquad(world, network, intruders, observer, all);
+    this.#faults = new Faults(world, network, this.peers, faults, this.#intruders);
+    this.#workload = new Workload(this.peers, options, workload, calls, report);
   }
 
   run(): DetailedReport {
+    for (const steps = this.steps(); ; ) {
+      const { done, value } = steps.next();
+      if (done) return value;
+    }
+  }
+
+  /** Runs piece by piece, for whoever has something else to do meanwhile; yields the virtual time. */
+  *steps(): Generator<number, DetailedReport> {
     const { options, world } = this;
     for (const peer of this.peers) {
-      world.plan(this.#random.unit() * options.startSpreadMs, () => peer.start());
+      world.plan(this.#start.unit() * options.startSpreadMs, () => peer.start());
     }
-    this.#recur(options.operationEveryMs, () => this.#workload.operate(world.now));
-    if (options.faults.length > 0) {
-      this.#recur(options.faultEveryMs, () => this.#faults.strike(options.faults));
+    this.#recur(options.operationEveryMs, this.#calls, () => this.#workload.operate(world.now));
+    for (const kind of options.faults) {
+      if (isStanding(kind)) this.#faults.count(kind);
+      else this.#recur(options.faultEveryMs, this.#faults.randomOf(kind), () => this.#strike(kind));
     }
-    while (world.now < options.durationMs) {
-      world.runUntil(Math.min(options.durationMs, world.now + 250));
-      this.#timeline.sample();
-      this.#agreement.compare(this.peers);
-    }
-    const core = this.#heal();
-    const convergenceMs = this.#settle(core);
-    if (convergenceMs !== null) this.#rest(core);
-    return this.#report(core, convergenceMs);
+    yield* this.#pass(options.durationMs);
+    this.#core = this.#heal();
+    this.#healedAtMs = world.now;
+    this.#convergenceMs = yield* this.#settle(this.#core);
+    if (this.#convergenceMs !== null) yield* this.#rest(this.#core);
+    return this.report();
+  }
+
+  /** Asks for something at a peer, by its number, besides what the workload asks for. */
+  planOperation(atMs: number, peer: number, operation: Operation): void {
+    const asked = this.peers[peer % this.peers.length] as SimulatedPeer;
+    this.world.plan(atMs - this.world.now, () => this.#workload.perform(asked, operation));
+  }
+
+  /** Lets a fault strike, besides those that are drawn. */
+  planFault(atMs: number, kind: StrikeKind): void {
+    this.world.plan(atMs - this.world.now, () => this.#strike(kind));
+  }
+
+  /** What is known. The run should have come to its end, or go no further. */
+  report(): DetailedReport {
+    const { network, options, world } = this;
+    this.#note();
+    this.#digest.finish();
+    const halves = [this.#digest.high, this.#digest.low];
+    return {
+      seed: options.seed,
+      passed: this.violations.list.length === 0,
+      digest: halves.map((word) => word.toString(16).padStart(8, "0")).join(""),
+      violations: this.violations.list,
+      convergenceMs: this.#convergenceMs,
+      events: world.eventCount,
+      bytes: network.bytes,
+      messages: network.frames,
+      operations: this.#workload.operations,
+      faults: this.#faults.counts as Record<string, number>,
+      sometimes: this.#timeline.sometimes,
+      options,
+      course: this.#timeline.course(),
+      core: this.#core.map(({ name }) => name),
+      healedAtMs: this.#healedAtMs,
+      endedAtMs: world.now,
+    };
   }
 
   #observer(): Observer {
@@ -160,21 +225,50 @@ export class Simulation {
     };
   }
 
+  #strike(kind: StrikeKind): void {
+    this.#faults.strike(kind);
+    this.#timeline.struck(kind);
+  }
+
+  /** Lets time pass, and looks at what comes of it. */
+  *#pass(untilMs: number, sampleMs = SAMPLE_MS): Generator<number, void> {
+    const { world } = this;
+    for (let sampleAt = world.now + sampleMs; world.now < untilMs; ) {
+      world.runUntil(Math.min(untilMs, sampleAt, world.now + LOOK_MS));
+      this.#timeline.look();
+      if (world.now >= sampleAt || world.now >= untilMs) {
+        sampleAt = world.now + sampleMs;
+        this.#timeline.sample();
+        this.#agreement.compare(this.peers);
+        this.#note();
+      }
+      yield world.now;
+    }
+  }
+
+  /** Puts into the digest how far the run has come. */
+  #note(): void {
+    this.#digest.word(this.network.bytes);
+    this.#digest.word(this.network.frames);
+    this.#digest.word(this.world.eventCount);
+  }
+
   /** Ends the faults; returns the peers that are well from now on. */
   #heal(): SimulatedPeer[] {
     this.#intruders.leave();
     this.network.calm();
     const { options, peers } = this;
-    const size = options.isCoreHealed ? 1 + this.#random.below(peers.length) : peers.length;
-    const core = shuffled(peers, this.#random).slice(0, size);
+    const size = options.isCoreHealed ? 1 + this.#end.below(peers.length) : peers.length;
+    const core = shuffled(peers, this.#end).slice(0, size);
     core.sort((a, b) => (a.name < b.name ? -1 : 1));
     const outside = peers.filter((peer) => !core.includes(peer));
     for (const peer of outside) this.#faults.abandon(peer, core);
     this.#faults.heal(core);
+    this.#timeline.look();
     return core;
   }
 
-  #settle(core: readonly SimulatedPeer[]): number | null {
+  *#settle(core: readonly SimulatedPeer[]): Generator<number, number | null> {
     const { world } = this;
     const healedAt = world.now;
     const isWhole = core.length === this.peers.length;
@@ -186,64 +280,36 @@ export class Simulation {
         this.violations.report(rule, `Not settled ${SETTLE_MS_MAX} ms after healing: ${reason}`);
         return null;
       }
-      world.runUntil(world.now + SETTLE_STEP_MS);
-      this.#timeline.sample();
-      this.#agreement.compare(this.peers);
+      yield* this.#pass(world.now + SETTLE_STEP_MS, SETTLE_STEP_MS);
     }
     if (isWhole) for (const checker of this.#checkers) checker.settled?.(core);
     return world.now - healedAt;
   }
 
   /** What an idle cluster sends, and what one change costs it. */
-  #rest(core: readonly SimulatedPeer[]): void {
+  *#rest(core: readonly SimulatedPeer[]): Generator<number, void> {
     if (core.length !== this.peers.length) return;
-    const { world, network } = this;
-    world.runUntil(world.now + 15_000); // Plans, redials and late exchanges come to rest.
+    const { network, world } = this;
+    yield* this.#pass(world.now + REST_MS);
     const bytes = network.bytes;
-    world.runUntil(world.now + IDLE_MS);
+    yield* this.#pass(world.now + IDLE_MS);
     this.#resources.idle(core.length, ((network.bytes - bytes) * 1000) / IDLE_MS);
     const [first] = core;
-    const region = this.#random.pick(core)?.name ?? "";
+    const region = this.#end.pick(core)?.name ?? "";
     const frames = network.frames;
     first?.call({ type: "allocate", shard: "shard-0", region });
-    world.runUntil(world.now + 100);
+    yield* this.#pass(world.now + 100);
     this.#resources.change(core.length, network.frames - frames);
   }
 
-  #recur(everyMs: number, run: () => void): void {
+  #recur(everyMs: number, random: Random, run: () => void): void {
     const { world } = this;
     const next = (): void => {
       if (world.now >= this.options.durationMs) return;
       run();
-      world.plan(-everyMs * Math.log(1 - this.#random.unit()), next);
+      world.plan(-everyMs * Math.log(1 - random.unit()), next);
     };
-    world.plan(this.#random.unit() * everyMs, next);
-  }
-
-  #report(core: readonly SimulatedPeer[], convergenceMs: number | null): DetailedReport {
-    const { network, options, world } = this;
-    this.#digest.word(network.bytes);
-    this.#digest.word(network.frames);
-    this.#digest.word(world.eventCount);
-    this.#digest.finish();
-    const halves = [this.#digest.high, this.#digest.low];
-    return {
-      seed: options.seed,
-      passed: this.violations.list.length === 0,
-      digest: halves.map((word) => word.toString(16).padStart(8, "0")).join(""),
-      violations: this.violations.list,
-      convergenceMs,
-      events: world.eventCount,
-      bytes: network.bytes,
-      messages: network.frames,
-      operations: this.#workload.operations,
-      faults: this.#faults.counts as Record<string, number>,
-      sometimes: this.#timeline.sometimes,
-      options,
-      history: this.#timeline.history,
-      samples: this.#timeline.samples,
-      core: core.map(({ name }) => name),
-    };
+    world.plan(-everyMs * Math.log(1 - random.unit()), next);
   }
 }
 

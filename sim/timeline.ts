@@ -1,78 +1,205 @@
 /**
- * What happened in a run, kept for people: the last changes, samples over time, and rare events.
+ * What happened in a run, kept for people: the last events, the course over time, and rare events.
+ *
+ * Changes are told by the peers. What is done to peers and links - who is down, stopped, cut off - is
+ * looked at often enough that pictures are right to a twentieth of a second. Histories are kept for
+ * each peer alone, so that a busy one does not push out what the quiet ones did last.
  */
 import type { Change } from "../src/core/effect.ts";
 import type { Network } from "./network.ts";
+import type { FaultKind } from "./options.ts";
 import type { SimulatedPeer } from "./peer.ts";
 import type { World } from "./world.ts";
 
-/** The cluster at one moment. */
+/** How peers were and what was sent, at one moment. */
 export interface Sample {
   readonly atMs: number;
-  /** Directions that are cut. */
-  readonly cuts: readonly (readonly [from: string, to: string])[];
-  readonly peers: readonly PeerSample[];
+  /** The name of each peer's table, in the order of the peers; null while the peer is down. */
+  readonly fingerprints: readonly (string | null)[];
   /** Sent so far, by all. */
   readonly frames: number;
   readonly bytes: number;
 }
 
-export interface PeerSample {
-  readonly name: string;
-  readonly state: "up" | "paused" | "down";
-  /** Null while the peer is down. */
-  readonly fingerprint: string | null;
-  readonly ready: boolean;
+/** How a peer is. `unready`: it runs, and has not found its cluster yet or lost it. */
+export type PeerCondition = "ready" | "unready" | "paused" | "down";
+
+export interface ConditionSpan {
+  readonly peer: string;
+  readonly condition: PeerCondition;
+  readonly fromMs: number;
+  readonly toMs: number;
 }
 
-const HISTORY_LENGTH_MAX = 300;
+/** While nothing that `from` sent reached `to`. */
+export interface CutSpan {
+  readonly from: string;
+  readonly to: string;
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+export interface Strike {
+  readonly atMs: number;
+  readonly kind: FaultKind;
+}
+
+/** Something that happened at a peer. */
+export interface HistoryLine {
+  readonly atMs: number;
+  readonly peer: string;
+  readonly text: string;
+}
+
+/** A run over time. Spans lie in the order of their ends. */
+export interface Course {
+  readonly peers: readonly string[];
+  readonly samples: readonly Sample[];
+  readonly conditions: readonly ConditionSpan[];
+  readonly cuts: readonly CutSpan[];
+  readonly strikes: readonly Strike[];
+  /** The last lines of every peer, by time. */
+  readonly history: readonly HistoryLine[];
+}
+
+/** Lines of each peer. About as many as one reads. */
+const HISTORY_LENGTH_MAX = 60;
 
 export class Timeline {
-  readonly history: string[] = [];
-  readonly samples: Sample[] = [];
   readonly sometimes: Record<string, number> = {};
   readonly #world: World;
   readonly #network: Network;
   readonly #peers: readonly SimulatedPeer[];
+  readonly #history = new Map<string, HistoryLine[]>();
+  readonly #samples: Sample[] = [];
+  readonly #strikes: Strike[] = [];
+  readonly #conditions: ConditionSpan[] = [];
+  readonly #cuts: CutSpan[] = [];
+  /** What is the case now, and since when. */
+  readonly #condition = new Map<string, { condition: PeerCondition; fromMs: number }>();
+  readonly #cut = new Map<string, { from: string; to: string; fromMs: number }>();
 
   constructor(world: World, network: Network, peers: readonly SimulatedPeer[]) {
     this.#world = world;
     this.#network = network;
     this.#peers = peers;
+    for (const { name } of peers) this.#condition.set(name, { condition: "down", fromMs: 0 });
   }
 
   /** Records a change and returns the line that stands for it. */
   changed(peer: SimulatedPeer, change: Change): string {
-    const line = `${this.#world.now.toFixed(3)} ${peer.name} ${describe(change)}`;
-    this.history.push(line);
-    if (this.history.length > HISTORY_LENGTH_MAX) this.history.shift();
+    const text = describe(change);
+    this.#write(peer.name, text);
     if (change.type === "member") this.#count(`a member is ${change.status}`);
     if (change.type === "warning") this.#count(`a warning ${change.code}`);
     if (change.type === "ready") this.#count(`a cluster is ${change.how}`);
     if (change.type === "allocation" && change.token % 4096 !== 0) this.#count("a counter is used");
-    return line;
+    return `${this.#world.now.toFixed(3)} ${peer.name} ${text}`;
+  }
+
+  struck(kind: FaultKind): void {
+    this.#strikes.push({ atMs: this.#world.now, kind });
+    this.look();
+  }
+
+  /** Sees what was done to peers and links since it last looked. */
+  look(): void {
+    for (const peer of this.#peers) {
+      const condition = conditionOf(peer);
+      const before = this.#condition.get(peer.name);
+      if (before === undefined || before.condition === condition) continue;
+      this.#endCondition(peer.name);
+      this.#condition.set(peer.name, { condition, fromMs: this.#world.now });
+      this.#write(peer.name, CONDITION_TEXTS[condition]);
+    }
+    this.#lookAtCuts();
   }
 
   sample(): void {
-    const owners = new Map<string, Set<string>>();
-    const peers = this.#peers.map((peer): PeerSample => {
-      const { name, state, machine } = peer;
+    const owners = new Map<string, number>();
+    for (const { name, machine } of this.#peers) {
       for (const { shard, region } of machine?.view.allocations() ?? []) {
-        if (region === name) owners.set(shard, (owners.get(shard) ?? new Set()).add(name));
+        if (region === name) owners.set(shard, (owners.get(shard) ?? 0) + 1);
       }
-      const fingerprint = machine?.view.fingerprint() ?? null;
-      return { name, state, fingerprint, ready: machine?.isReady ?? false };
+    }
+    if ([...owners.values()].some((count) => count > 1)) this.#count("two owners at once");
+    if (this.#cut.size > 0) this.#count("a cut stands");
+    this.#samples.push({
+      atMs: this.#world.now,
+      fingerprints: this.#peers.map(({ machine }) => machine?.view.fingerprint() ?? null),
+      frames: this.#network.frames,
+      bytes: this.#network.bytes,
     });
-    if ([...owners.values()].some((names) => names.size > 1)) this.#count("two owners at once");
-    const { frames, bytes } = this.#network;
-    const cuts = this.#network.cuts();
-    if (cuts.length > 0) this.#count("a cut stands");
-    this.samples.push({ atMs: this.#world.now, cuts, peers, frames, bytes });
+  }
+
+  /** The course so far. */
+  course(): Course {
+    for (const { name } of this.#peers) {
+      const condition = this.#condition.get(name)?.condition ?? "down";
+      this.#endCondition(name);
+      this.#condition.set(name, { condition, fromMs: this.#world.now });
+    }
+    for (const [direction, cut] of this.#cut) {
+      this.#cuts.push({ ...cut, toMs: this.#world.now });
+      this.#cut.set(direction, { ...cut, fromMs: this.#world.now });
+    }
+    return {
+      peers: this.#peers.map(({ name }) => name),
+      ...{ samples: this.#samples, conditions: this.#conditions, cuts: this.#cuts },
+      strikes: this.#strikes,
+      history: [...this.#history.values()].flat().sort((a, b) => a.atMs - b.atMs),
+    };
+  }
+
+  #lookAtCuts(): void {
+    const present = this.#network.cuts();
+    if (present.length === 0 && this.#cut.size === 0) return;
+    const open = new Set(present.map(([from, to]) => `${from} ${to}`));
+    const healed = new Map<string, string[]>();
+    const cut = new Map<string, string[]>();
+    for (const [direction, { from, to, fromMs }] of this.#cut) {
+      if (open.has(direction)) continue;
+      this.#cut.delete(direction);
+      this.#cuts.push({ from, to, fromMs, toMs: this.#world.now });
+      healed.set(from, [...(healed.get(from) ?? []), to]);
+    }
+    for (const [from, to] of present) {
+      if (this.#cut.has(`${from} ${to}`)) continue;
+      this.#cut.set(`${from} ${to}`, { from, to, fromMs: this.#world.now });
+      cut.set(from, [...(cut.get(from) ?? []), to]);
+    }
+    for (const [from, to] of healed) this.#write(from, `reaches ${to.join(", ")} again`);
+    for (const [from, to] of cut) this.#write(from, `no longer reaches ${to.join(", ")}`);
+  }
+
+  #endCondition(peer: string): void {
+    const before = this.#condition.get(peer);
+    if (before === undefined) return;
+    this.#conditions.push({ peer, ...before, toMs: this.#world.now });
+  }
+
+  #write(peer: string, text: string): void {
+    const lines = this.#history.get(peer) ?? [];
+    this.#history.set(peer, lines);
+    lines.push({ atMs: this.#world.now, peer, text });
+    if (lines.length > HISTORY_LENGTH_MAX) lines.shift();
   }
 
   #count(what: string): void {
     this.sometimes[what] = (this.sometimes[what] ?? 0) + 1;
   }
+}
+
+const CONDITION_TEXTS: Readonly<Record<PeerCondition, string>> = {
+  ready: "runs and is ready",
+  unready: "runs and is not ready",
+  paused: "is stopped",
+  down: "is down",
+};
+
+function conditionOf({ state, machine }: SimulatedPeer): PeerCondition {
+  if (state !== "up") return state;
+  return machine?.isReady ? "ready" : "unready";
 }
 
 function describe(change: Change): string {

@@ -196,7 +196,8 @@ function readTimings(value: unknown): Timings {
   for (const [timing, ms] of Object.entries(value)) {
     if (!Object.hasOwn(TIMINGS.lan, timing)) throw wrong(`there is no timing ${quote(timing)}`);
     if (typeof ms !== "number") throw wrong(`${timing} is not a number`);
-    if (!(ms > 0 && ms < Number.POSITIVE_INFINITY)) {
+    const isAllowed = ms > 0 || (ms === 0 && timing === "flushMs");
+    if (!isAllowed || ms === Number.POSITIVE_INFINITY) {
       throw outOfRange(`${timing} is not a finite number of ms above 0`);
     }
   }

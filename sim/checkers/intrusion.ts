@@ -24,7 +24,7 @@ export class IntrusionChecker implements Checker {
     if (peer.name === STRANGER_NAME) return;
     for (const { map, entries } of maps) {
       for (const entry of entries) {
-        const text = JSON.stringify([map, entry]);
+        const text = `${map} ${entry.key} ${entry.writer} ${entry.value}`;
         if (text.includes(HOSTILE_MARK)) this.#report("I15", `${peer.name} took ${text}`);
         if (text.includes(STRANGER_NAME)) this.#report("I16", `${peer.name} took ${text}`);
       }

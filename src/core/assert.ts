@@ -5,7 +5,7 @@
  */
 
 /** Thrown by `assert`. Nothing catches it: the process ends. */
-export class AssertionError extends Error {
+class AssertionError extends Error {
   override readonly name = "AssertionError";
 }
 

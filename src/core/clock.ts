@@ -97,7 +97,7 @@ export class HybridClock {
 }
 
 /** Whether `value` is a timestamp, whatever its type: a safe integer from 0 [C1]. */
-export function isTimestamp(value: unknown): value is Timestamp {
+function isTimestamp(value: unknown): value is Timestamp {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 

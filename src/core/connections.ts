@@ -83,7 +83,7 @@ export class Connections {
     this.#targetsChanged = true;
     const { remote } = event;
     if (purpose?.type === "link") {
-      this.#dialler.opened(purpose.address);
+      this.#dialler.opened(purpose.address, state.now);
       this.#answered.set(purpose.address, remote.name);
     }
     if (remote.name === state.options.name) {
@@ -191,6 +191,13 @@ export class Connections {
       this.#state.effect({ type: "close", link: id, code });
   }
 
+  /** [A0] Ends links to other foundings: whoever is to give way learns of it by a new handshake. */
+  closeAliens(): void {
+    for (const link of this.#state.links.open()) {
+      if (link.isAlien) this.#close(link, "CLUSTER_MISMATCH");
+    }
+  }
+
   #retarget(): void {
     this.#targetsChanged = false;
     const { view, links, options, now } = this.#state;
@@ -217,7 +224,7 @@ export class Connections {
   }
 
   #close(link: Link, code: CloseCode): void {
-    link.isClosing = true;
+    this.#state.links.close(link);
     this.#state.effect({ type: "close", link: link.id, code });
   }
 

@@ -12,11 +12,16 @@ import type { Random } from "./random.ts";
 import type { Timings } from "./timings.ts";
 import type { Address, Instant } from "./units.ts";
 
+/** A link that stood this long was a success, in ms: the next dial begins from the shortest wait. */
+const LASTING_MS = 5000;
+
 interface Target {
   failures: number;
   nextAt: Instant;
   /** When something at this address was last linked; the start for a new one. */
   heardAt: Instant;
+  /** Since when a link to this address stands, or has stood last. */
+  openedAt: Instant;
   dialling: boolean;
   wanted: boolean;
 }
@@ -33,17 +38,22 @@ export class Dialler {
 
   /**
    * Says which addresses are wanted from now on. A new one is dialled after `delayMs`; one that was
-   * wanted before goes on where it was; one that is no longer wanted is forgotten.
+   * wanted before goes on where it was. One whose link did not last is as if the dial had failed, or
+   * two peers that cannot bear each other would link and part as fast as they can.
    */
   want(addresses: ReadonlyMap<Address, { readonly delayMs: number }>, now: Instant): void {
     for (const [address, target] of this.#targets) {
-      target.wanted = addresses.has(address);
-      if (!target.wanted && !target.dialling) this.#targets.delete(address);
+      const isWanted = addresses.has(address);
+      const lasted = now - target.openedAt >= LASTING_MS;
+      if (!target.dialling && lasted && !(target.wanted && isWanted)) this.#targets.delete(address);
+      else if (isWanted && !target.wanted && !target.dialling) this.#wait(target, now);
+      target.wanted = isWanted;
     }
     for (const [address, { delayMs }] of addresses) {
       if (this.#targets.has(address)) continue;
       const target = { failures: 0, heardAt: now, dialling: false, wanted: true };
-      this.#targets.set(address, { ...target, nextAt: now + delayMs });
+      const openedAt = Number.NEGATIVE_INFINITY;
+      this.#targets.set(address, { ...target, openedAt, nextAt: now + delayMs });
     }
   }
 
@@ -63,19 +73,27 @@ export class Dialler {
     const target = this.#targets.get(address);
     if (target === undefined) return 0;
     target.dialling = false;
-    if (!target.wanted) this.#targets.delete(address);
+    this.#wait(target, now);
+    return target.failures;
+  }
+
+  /** Records that a link stands. */
+  opened(address: Address, now: Instant): void {
+    const target = this.#targets.get(address);
+    if (target === undefined) return;
+    target.dialling = false;
+    target.wanted = false;
+    target.heardAt = now;
+    target.openedAt = now;
+  }
+
+  #wait(target: Target, now: Instant): void {
     const { redialMinMs, redialMaxMs, redialPatienceMs, redialIdleMs } = this.#timings;
     const isFresh = now - target.heardAt < redialPatienceMs;
     const growing = redialMinMs * 2 ** Math.min(target.failures, 30);
     const waitMs = isFresh ? Math.min(growing, redialMaxMs) : redialIdleMs;
     target.failures += 1;
     target.nextAt = now + waitMs * (0.5 + 0.5 * this.#random.unit());
-    return target.failures;
-  }
-
-  /** Records that a link stands, so that the next loss is followed by a dial at once. */
-  opened(address: Address): void {
-    this.#targets.delete(address);
   }
 
   /** [G8] Dials everything at once: something came back, so the rest may have, too. */

@@ -34,6 +34,8 @@ export class Founding {
   readonly #timings: Timings;
   readonly #startedAt: Instant;
   readonly #joins: boolean;
+  /** Whether the founding was on the disk when this life began, and the table with it. */
+  readonly isFromDisk: boolean;
   /** Since when other unfounded peers have been heard without a break. */
   #companySince: Instant | undefined;
   #stamp: Stamp | undefined;
@@ -46,6 +48,7 @@ export class Founding {
     this.#timings = options.timings;
     this.#joins = options.joins;
     this.#stamp = options.stamp;
+    this.isFromDisk = options.stamp !== undefined;
     this.#startedAt = now;
   }
 
@@ -70,12 +73,13 @@ export class Founding {
   }
 
   /**
-   * Whether a peer that has a founding from its disk may serve without an exchange: it has nobody to
-   * join, or nobody has answered for as long as unfounded peers would wait for each other.
+   * Whether a peer that has a founding from its disk may serve without an exchange with a member: it
+   * has nobody to join, or has waited for one as long as unfounded peers wait for each other, and has
+   * exchanged with all newcomers that it is linked with.
    */
-  isPatienceOver(now: Instant, isAnswered: boolean): boolean {
+  isPatienceOver(now: Instant, isExchanging: boolean): boolean {
     if (!this.#joins) return true;
-    return !isAnswered && now - this.#startedAt >= this.#timings.foundAfterMs;
+    return !isExchanging && now - this.#startedAt >= this.#timings.foundAfterMs;
   }
 
   /**

@@ -49,6 +49,7 @@ export class Gossip {
       default:
     }
     if (link.isClosing || this.#state.halted) return false;
+    if (message.type === "head") link.isWithMember = this.#state.isMember(link.remote);
     const { replies, ended } = link.sync.receive(message);
     for (const reply of replies) this.#state.send(link, reply);
     if (ended) {
@@ -61,6 +62,7 @@ export class Gossip {
   /** [G5] Starts an exchange, unless one is under way. */
   synchronise(link: Link): void {
     if (link.sync.startedAt !== undefined || link.isCongested) return;
+    link.isWithMember = this.#state.isMember(link.remote);
     this.#state.send(link, link.sync.begin(this.#state.now));
   }
 
@@ -84,10 +86,8 @@ export class Gossip {
     if (now < this.#roundAt) return;
     const jitter = 0.75 + 0.5 * options.random.unit();
     this.#roundAt = now + timings.syncIntervalMs * jitter;
-    const behind = links
-      .usable(timings.maxDriftMs)
-      .find((link) => link.isBehind && !link.isCongested);
-    const neighbour = behind ?? links.random(timings.maxDriftMs, options.random);
+    const free = links.free(timings.maxDriftMs);
+    const neighbour = free.find((link) => link.isBehind) ?? options.random.pick(free);
     if (neighbour !== undefined) this.synchronise(neighbour); // [G3]
   }
 
@@ -121,7 +121,7 @@ export class Gossip {
         "BUFFER_FULL",
         `Cannot take entries of "${link.remote.name}": the replica is full`,
       );
-      link.isClosing = true;
+      state.links.close(link);
       state.effect({ type: "close", link: link.id, code: "BUFFER_FULL" });
       return;
     }
@@ -156,7 +156,7 @@ export class Gossip {
     if (relation === "older") beginAgain(this.#state, link);
     if (relation !== "younger" || link.isAlien) return;
     link.isAlien = true;
-    link.isClosing = true;
+    this.#state.links.close(link);
     this.#state.effect({ type: "close", link: link.id, code: "CLUSTER_MISMATCH" });
   }
 }

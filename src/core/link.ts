@@ -29,6 +29,8 @@ export class Link {
   isBehind = true;
   /** An exchange has ended since the link opened. */
   isSynced = false;
+  /** The other end was a member when the exchange under way began: it has the whole table. */
+  isWithMember = false;
   /** The other end's founding must give way to ours: nothing of it is merged [A0]. */
   isAlien = false;
   /** This end asked for the end of the link: it still listens, but sends nothing more. */

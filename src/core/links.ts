@@ -7,12 +7,13 @@
  * what is in flight on it would otherwise be lost until the next exchange.
  */
 import type { Link } from "./link.ts";
-import type { Random } from "./random.ts";
 import type { Incarnation, LinkId, PeerName } from "./units.ts";
 
 export class Links {
   readonly #self: PeerName;
   readonly #links = new Map<LinkId, Link>();
+  /** What `open` returns; undefined after a change. */
+  #open: readonly Link[] | undefined;
 
   constructor(self: PeerName) {
     this.#self = self;
@@ -33,24 +34,33 @@ export class Links {
       ({ remote }) => remote.incarnation === link.remote.incarnation,
     );
     this.#links.set(link.id, link);
+    this.#open = undefined;
     let kept = link;
     const closed: Link[] = [];
     for (const other of duplicates) {
       const loser = this.#keepsNewer(other, kept) ? other : kept;
       kept = loser === kept ? other : kept;
-      loser.isClosing = true;
+      this.close(loser);
       closed.push(loser);
     }
     return closed;
   }
 
-  delete(id: LinkId): void {
-    this.#links.delete(id);
+  /** Marks a link as closing: it is listened to, and nothing more is sent on it. */
+  close(link: Link): void {
+    link.isClosing = true;
+    this.#open = undefined;
   }
 
-  /** Links that may carry something: all but those that are closing. */
-  open(): Link[] {
-    return [...this.#links.values()].filter((link) => !link.isClosing);
+  delete(id: LinkId): void {
+    this.#links.delete(id);
+    this.#open = undefined;
+  }
+
+  /** Links that may carry something: all but those that are closing. Not to be changed. */
+  open(): readonly Link[] {
+    this.#open ??= [...this.#links.values()].filter((link) => !link.isClosing);
+    return this.#open;
   }
 
   /** An open link to this life of a peer. */
@@ -63,9 +73,11 @@ export class Links {
     return this.open().filter((link) => !link.isGated(maxDriftMs));
   }
 
-  /** A random one of the links that carry more than heartbeats and are not full. */
-  random(maxDriftMs: number, random: Random): Link | undefined {
-    return random.pick(this.usable(maxDriftMs).filter((link) => !link.isCongested));
+  /** Usable links that are not full, and on which this end has no exchange under way. */
+  free(maxDriftMs: number): Link[] {
+    return this.usable(maxDriftMs).filter(
+      (link) => !link.isCongested && link.sync.startedAt === undefined,
+    );
   }
 
   #keepsNewer(older: Link, newer: Link): boolean {

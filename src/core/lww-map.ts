@@ -45,6 +45,10 @@ export interface LwwMapOptions {
 const SLOTS_INITIAL = 16;
 const hash = new Hash64();
 
+/** Writers whose hash is remembered: they are few, and longer than all else that an id is made of. */
+const DIGESTS_MAX = 256;
+const digests = new Map<string, { readonly low: number; readonly high: number }>();
+
 export class LwwMap<V> {
   readonly #seedLow: number;
   readonly #seedHigh: number;
@@ -118,7 +122,8 @@ export class LwwMap<V> {
     const winners: Entry<V>[] = [];
     const slotCount = this.slotCount;
     for (const entry of entries) {
-      if (isStamped(entry) && this.#apply(entry) === "won") winners.push(entry);
+      const read = readEntry(entry);
+      if (read !== undefined && this.#apply(read) === "won") winners.push(read);
     }
     // As many new keys as winners: none beat another, as when a newcomer takes in a snapshot.
     if (this.slotCount - slotCount === winners.length) return winners;
@@ -164,7 +169,8 @@ export class LwwMap<V> {
   }
 
   #write(entry: Entry<V>): boolean {
-    const outcome = isStamped(entry) ? this.#apply(entry) : "malformed";
+    const read = readEntry(entry);
+    const outcome = read === undefined ? "malformed" : this.#apply(read);
     if (outcome === "malformed") {
       throw new TypeError("Cannot write an entry: its key, stamp or value is not allowed in a map");
     }
@@ -205,11 +211,13 @@ export class LwwMap<V> {
   }
 
   #store(slot: number, entry: Entry<V>, bytes: Uint8Array | undefined): void {
+    const writer = digestOf(entry.writer);
     hash.reset(this.#seedLow, this.#seedHigh);
     hash.text(entry.key);
     hash.word(entry.time % 0x1_0000_0000);
     hash.word(Math.floor(entry.time / 0x1_0000_0000));
-    hash.text(entry.writer);
+    hash.word(writer.low);
+    hash.word(writer.high);
     hash.word(bytes === undefined ? 0 : 1);
     if (bytes !== undefined) hash.bytes(bytes);
     hash.finish();
@@ -257,23 +265,43 @@ export class LwwMap<V> {
   }
 }
 
+/** The hash of a writer. */
+function digestOf(writer: string): { readonly low: number; readonly high: number } {
+  const known = digests.get(writer);
+  if (known !== undefined) return known;
+  hash.reset(0, 0);
+  hash.text(writer);
+  hash.finish();
+  const digest = { low: hash.low, high: hash.high };
+  if (digests.size === DIGESTS_MAX) digests.clear();
+  digests.set(writer, digest);
+  return digest;
+}
+
 /** [M2] Orders stamps: time, then writer by UTF-16 code units. */
 export function compareStamps(a: Stamp, b: Stamp): number {
   return a.time - b.time || compareText(a.writer, b.writer);
 }
 
-/** [M7] Whether key and stamp are within limits. The value is judged by its canonical encoding. */
-function isStamped(entry: Entry<unknown>): boolean {
-  if (typeof entry !== "object" || entry === null) return false;
-  const { key, time, writer } = entry;
-  return (
-    typeof key === "string" &&
-    key.length <= KEY_LENGTH_MAX &&
-    Number.isSafeInteger(time) &&
-    time >= 0 &&
-    typeof writer === "string" &&
-    writer.length <= WRITER_LENGTH_MAX
-  );
+/**
+ * [M7] An entry whose key and stamp are within limits; undefined for anything else. The value is judged
+ * by its canonical encoding. An entry with getters is read once, so that it cannot change its mind.
+ */
+function readEntry<V>(entry: Entry<V>): Entry<V> | undefined {
+  if (typeof entry !== "object" || entry === null) return undefined;
+  try {
+    const { key, value, time, writer } = entry;
+    const isEntry =
+      typeof key === "string" &&
+      key.length <= KEY_LENGTH_MAX &&
+      Number.isSafeInteger(time) &&
+      time >= 0 &&
+      typeof writer === "string" &&
+      writer.length <= WRITER_LENGTH_MAX;
+    return isEntry ? { key, value, time, writer } : undefined;
+  } catch {
+    return undefined; // A getter threw: strangers' code, and no entry of ours.
+  }
 }
 
 function hex(word: number): string {

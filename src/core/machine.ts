@@ -21,7 +21,7 @@ import type { Allocation, Effect } from "./effect.ts";
 import type { Refusal } from "./error.ts";
 import type { CallRequest, MachineEvent } from "./event.ts";
 import { Gossip } from "./gossip.ts";
-import { Inquests } from "./inquests.ts";
+import { type InquestHooks, Inquests } from "./inquests.ts";
 import { encodeVerdict, VERDICTS, type VerdictKind, verdictKey } from "./membership.ts";
 import type { Entry, MapEntries } from "./message.ts";
 import { type MachineOptions, PeerState } from "./peer-state.ts";
@@ -77,6 +77,10 @@ export class Machine {
   readonly #connections: Connections;
   readonly #standing: Standing;
   readonly #planner: Planner;
+  readonly #hooks: InquestHooks = {
+    dial: (address, subject) => this.#connections.dial(address, { type: "inquest", subject }),
+    dead: (subject, incarnation, why) => this.#buried(subject, incarnation, why),
+  };
   readonly #pulseMs: number;
   #pulseAt: Instant;
 
@@ -104,13 +108,14 @@ export class Machine {
 
   /** What this peer says of itself in a handshake that begins now. */
   identity(now: Instant, wallMs: WallMs): Identity {
-    const { options, founding, wallClock } = this.#state;
+    const { options, founding, joined, wallClock } = this.#state;
     const { cluster, name, incarnation, address, shardCount } = options;
     const used = wallClock.read(wallMs, now);
     return {
       ...{ cluster, name, incarnation, address, shardCount },
       wallMs: used,
-      founding: founding.stamp,
+      // A newcomer may have the founding before it has the table that belongs to it.
+      founding: joined || founding.isFromDisk ? founding.stamp : undefined,
     };
   }
 
@@ -126,14 +131,11 @@ export class Machine {
     this.#handle(event);
     if (now >= this.#pulseAt) this.#pulse();
     this.#standing.settle();
-    this.#inquests.proceed({
-      dial: (address, subject) => this.#connections.dial(address, { type: "inquest", subject }),
-      dead: (subject, incarnation, why) => this.#buried(subject, incarnation, why),
-    });
+    this.#inquests.proceed(this.#hooks);
     this.#planner.settle(); // After the inquests: the shards of the dead are claimed at once.
     if (!state.left) this.#connections.dialDue();
     state.membersChanged = false;
-    return state.finish((maps, except) => this.#gossip.push(maps, except));
+    return state.finish(this.#gossip);
   }
 
   /** When the machine wants to be woken, whatever happens until then. */
@@ -199,6 +201,7 @@ export class Machine {
     switch (event.type) {
       case "link-opened": {
         const purpose = this.#connections.opened(event);
+        this.#standing.met(event.remote);
         if (purpose?.type === "inquest") this.#inquests.dialled(purpose.subject, "reached");
         if (purpose?.type === "claim") this.#standing.claimed(purpose, event.remote);
         break;
@@ -245,7 +248,7 @@ export class Machine {
         continue; // [C4]
       else if (message.type === "probe") this.#inquests.asked(link, message);
       else if (message.type === "probe-answer") this.#inquests.testified(link, message);
-      else if (this.#gossip.receive(link, message)) this.#standing.exchanged();
+      else if (this.#gossip.receive(link, message)) this.#standing.exchanged(link);
       else this.#followFounding();
     }
   }
@@ -255,7 +258,7 @@ export class Machine {
     const { joined, founding, links, timings } = this.#state;
     if (joined || founding.stamp === undefined) return;
     for (const link of links.usable(timings.maxDriftMs)) {
-      if (link.isDialled) this.#gossip.synchronise(link);
+      if (this.#state.isMember(link.remote)) this.#gossip.synchronise(link);
     }
   }
 

@@ -126,6 +126,8 @@ function isText(value: Value | undefined, lengthMax: number): value is string {
 /** The members of one replica, kept up to date entry by entry. */
 export class Membership {
   readonly #states = new Map<PeerName, MemberState>();
+  /** What `all` returns; undefined after a change. */
+  #sorted: readonly MemberState[] | undefined;
   /** By subject, then accuser: the verdict and when it was given. */
   readonly #verdicts = new Map<PeerName, Map<PeerName, Verdict & { readonly time: number }>>();
 
@@ -134,9 +136,10 @@ export class Membership {
     return this.#states.get(name);
   }
 
-  /** All members, by name. */
-  all(): MemberState[] {
-    return [...this.#states.values()].sort((a, b) => compareText(a.name, b.name));
+  /** All members, by name. Not to be changed; a snapshot of this moment. */
+  all(): readonly MemberState[] {
+    this.#sorted ??= [...this.#states.values()].sort((a, b) => compareText(a.name, b.name));
+    return this.#sorted;
   }
 
   /** Takes in an entry of `members` and returns the member if its state changed. */
@@ -169,6 +172,7 @@ export class Membership {
     const state = this.#stateOf(name, row, stamp);
     const before = this.#states.get(name);
     this.#states.set(name, state);
+    this.#sorted = undefined;
     const isSame =
       before !== undefined &&
       before.status === state.status &&
@@ -223,7 +227,8 @@ function isEarlier(a: { time: number; by: PeerName }, b: { time: number; by: Pee
   return a.time < b.time || (a.time === b.time && a.by < b.by);
 }
 
-function isSameRow(a: MemberRow, b: MemberRow): boolean {
+/** Whether two rows say the same of a peer, stamps and status aside. */
+export function isSameRow(a: MemberRow, b: MemberRow): boolean {
   return (
     a.incarnation === b.incarnation &&
     a.address === b.address &&

@@ -5,12 +5,12 @@
  * effects; at the end of the step everything that won is made durable first and told to others
  * second, by the order of one list [G1]. Nothing here decides anything.
  */
-import { assert } from "./assert.ts";
 import { HybridClock, timestampMs } from "./clock.ts";
 import type { DiskImage } from "./disk-image.ts";
 import { type Downing, mayHost } from "./downing.ts";
 import type { Change, Effect } from "./effect.ts";
 import type { ErrorCode } from "./error.ts";
+import type { Remote } from "./event.ts";
 import { FOUNDING_KEY, Founding, SETTINGS } from "./founding.ts";
 import type { Link } from "./link.ts";
 import { Links } from "./links.ts";
@@ -61,6 +61,11 @@ interface News {
   /** `all` for own writes; nobody for what a full mesh has been told already. */
   readonly audience: "all" | "nobody";
   readonly except: LinkId | undefined;
+}
+
+/** Sends entries to every link but one. */
+export interface Pusher {
+  push(maps: readonly MapEntries[], except: LinkId | undefined): void;
 }
 
 export class PeerState {
@@ -136,6 +141,15 @@ export class PeerState {
     return Math.max(0, timestampMs(this.clock.last) - Math.floor(this.wallMs));
   }
 
+  /**
+   * Whether the other end of a link is a member: it said so when the link opened, or has written its
+   * row since. A newcomer may know of a founding, too, and have only part of its table.
+   */
+  isMember({ name, incarnation, founding }: Remote): boolean {
+    if (founding !== undefined) return true;
+    return this.view.membership.get(name)?.row.incarnation === incarnation;
+  }
+
   /** [C4] Whether a timestamp from elsewhere is not too far ahead to be taken. */
   isCredible(time: Timestamp): boolean {
     return timestampMs(time) - this.wallMs <= 2 * this.timings.maxDriftMs;
@@ -193,19 +207,18 @@ export class PeerState {
     this.effect(effect);
   }
 
-  /** The effects of the step, in order; `push` says to whom entries go. */
-  finish(push: (maps: readonly MapEntries[], except: LinkId | undefined) => void): Effect[] {
-    const news = this.#news;
-    this.#news = [];
+  /** The effects of the step, in order; `pusher` sends entries to those to whom they are news. */
+  finish(pusher: Pusher): Effect[] {
     const replies = this.#effects;
     this.#effects = [];
-    for (const { maps, audience, except } of news) if (audience === "all") push(maps, except);
+    const news = this.#news;
+    if (news.length === 0) return replies;
+    this.#news = [];
+    for (const { maps, audience, except } of news) {
+      if (audience === "all") pusher.push(maps, except);
+    }
     const pushes = this.#effects;
     this.#effects = [];
-    if (news.length === 0) {
-      assert(pushes.length === 0, "nothing is pushed that did not win");
-      return replies;
-    }
     // [C6] The bound is durable before anything that was issued under it is seen.
     if (this.clock.last > this.#durableBound) {
       this.#durableBound = this.clock.boundAhead(this.wallMs);

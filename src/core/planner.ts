@@ -47,11 +47,10 @@ export class Planner {
     if (!state.isReady) return;
     const { now } = state;
     if (state.orphaned || now >= this.#claimAt) {
-      const isSettled = now >= this.#claimAt;
       state.orphaned = false;
-      this.#claimAt = this.#claim(this.plan(), isSettled)
+      this.#claimAt = this.#claim(this.plan(), false)
         ? Number.POSITIVE_INFINITY
-        : now + this.#settleMs;
+        : now + this.#settleMs / 10;
     }
     if (now < this.#planAt) return;
     const moves = this.plan();

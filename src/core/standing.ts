@@ -11,27 +11,31 @@ import type { Connections, DialPurpose } from "./connections.ts";
 import type { Remote } from "./event.ts";
 import { FOUNDING_KEY, type FoundingReason, SETTINGS } from "./founding.ts";
 import type { Link } from "./link.ts";
-import { encodeRow, MEMBERS, type MemberRow } from "./membership.ts";
+import { encodeRow, isSameRow, MEMBERS, type MemberRow, type MemberState } from "./membership.ts";
 import type { PeerState } from "./peer-state.ts";
 import { planView } from "./planner.ts";
 import { ALLOCATIONS, encodeAllocation } from "./view.ts";
 
 export class Standing {
   readonly #state: PeerState;
+  readonly #startedMs: number;
   readonly #connections: Connections;
   /** The row was written by another life, which is being dialled. */
   #isContested = false;
+  /** What was last looked at, and found right or put right. */
+  #defended: MemberState | undefined;
   /** An exchange has ended, or is not to be waited for any more. */
   #isSynchronised = false;
 
   constructor(state: PeerState, connections: Connections) {
     this.#state = state;
     this.#connections = connections;
+    this.#startedMs = startOf(state.options.incarnation);
   }
 
-  /** An exchange ended: with a founded peer, it makes this one a member. */
-  exchanged(): void {
-    if (this.#state.founding.stamp !== undefined) this.#isSynchronised = true;
+  /** An exchange ended. If it began with a member, it makes this peer one. */
+  exchanged(link: Link): void {
+    if (link.isWithMember && this.#state.founding.stamp !== undefined) this.#isSynchronised = true;
   }
 
   /** What follows from everything that happened in this step. */
@@ -49,12 +53,24 @@ export class Standing {
     this.#isContested = false;
     const { name } = state.options;
     if (answer?.name === name && answer.incarnation === purpose.incarnation) {
-      const message = `Cannot run as "${name}": a peer of that name is alive at ${answer.address}`;
-      state.halt({ type: "stop", code: "NAME_TAKEN", message });
+      this.#stop(answer);
       return;
     }
     if (state.joined) this.#writeRow("alive");
     else this.#admit("joined");
+  }
+
+  /**
+   * A link shows another life of this peer's name [F7]. A member defends its row; of two newcomers, or
+   * against a life that belongs to a founding, the one that is to stop can tell without asking.
+   */
+  met(remote: Remote): void {
+    const state = this.#state;
+    const { name, incarnation } = state.options;
+    if (remote.name !== name || state.joined) return;
+    const [own, other] = [this.#startedMs, startOf(remote.incarnation)];
+    const isLater = own > other || (own === other && incarnation > remote.incarnation);
+    if (remote.founding !== undefined || isLater) this.#stop(remote);
   }
 
   /** Says goodbye: shards first, then the row [F6]. */
@@ -78,10 +94,12 @@ export class Standing {
   #found(): void {
     const state = this.#state;
     const { founding, links, timings } = state;
+    const isNew = (link: Link) =>
+      !link.isSynced && state.now - link.openedAt < timings.exchangeTimeoutMs;
     if (founding.stamp !== undefined) {
-      // A table from the disk is good enough when nobody answers that could have a newer one.
+      // A table from the disk will do when nobody is there who could have a newer one.
       if (state.joined || this.#isSynchronised) return;
-      this.#isSynchronised = founding.isPatienceOver(state.now, links.open().length > 0);
+      this.#isSynchronised = founding.isPatienceOver(state.now, links.open().some(isNew));
       return;
     }
     // What is stamped an hour ahead is no founding: nobody could take it over [C4].
@@ -89,8 +107,6 @@ export class Standing {
       const { founding: stamp } = link.remote;
       return stamp !== undefined && state.isCredible(stamp.time);
     };
-    const isNew = (link: Link) =>
-      !link.isSynced && state.now - link.openedAt < timings.exchangeTimeoutMs;
     const open = links.open();
     const company = open.filter((link) => !isFounded(link) && !link.isGated(timings.maxDriftMs));
     const isAnswered = open.some((link) => isFounded(link) || isNew(link));
@@ -115,15 +131,19 @@ export class Standing {
     this.#state.joined = true;
     this.#isSynchronised = true;
     this.#writeRow("alive");
+    this.#connections.closeAliens(); // Only now do handshakes tell them what this peer belongs to.
     this.#state.notify({ type: "ready", how });
   }
 
   #defend(): void {
     const { self, options } = this.#state;
-    if (self === undefined || this.#isContested) return;
+    if (self === undefined || self === this.#defended || this.#isContested) return;
+    this.#defended = self;
     if (self.row.incarnation === options.incarnation) {
-      if (self.status !== "alive") this.#writeRow("alive"); // [F1] Refutes every verdict.
-    } else if (self.row.started < startOf(options.incarnation) && this.#isHeldByAnother()) {
+      // [F1, S8] Refutes every verdict, and every row that says what this peer did not.
+      const isTrue = isSameRow(self.row, this.#row("alive")) && self.row.status === "alive";
+      if (self.status !== "alive" || !isTrue) this.#writeRow("alive");
+    } else if (self.row.started < this.#startedMs && this.#isHeldByAnother()) {
       this.#contest();
     } else {
       this.#writeRow("alive"); // [S8]
@@ -144,11 +164,20 @@ export class Standing {
     this.#connections.dial(row.address, { type: "claim", incarnation: row.incarnation });
   }
 
+  #stop(other: Remote): void {
+    const { name } = this.#state.options;
+    const message = `Cannot run as "${name}": a peer of that name is alive at ${other.address}`;
+    this.#state.halt({ type: "stop", code: "NAME_TAKEN", message });
+  }
+
   #writeRow(status: MemberRow["status"]): void {
-    const { name, incarnation, address, zone, weight } = this.#state.options;
-    const started = startOf(incarnation);
-    const row = { status, incarnation, started, address, zone, weight, draining: false };
-    this.#state.write(MEMBERS, name, encodeRow(row));
+    this.#state.write(MEMBERS, this.#state.options.name, encodeRow(this.#row(status)));
+  }
+
+  #row(status: MemberRow["status"]): MemberRow {
+    const { incarnation, address, zone, weight } = this.#state.options;
+    const started = this.#startedMs;
+    return { status, incarnation, started, address, zone, weight, draining: false };
   }
 }
 

@@ -35,6 +35,8 @@ export class View {
   /** By the ring's number of the shard. */
   readonly #allocations: (Allocation | undefined)[];
   #allocationCount = 0;
+  /** Undefined after a change. */
+  #viewId: string | undefined;
 
   /** Computes the view of `replica` as it is; later winners are handed to `apply`. */
   constructor(replica: Replica, shardCount: number) {
@@ -50,6 +52,7 @@ export class View {
 
   /** Takes in entries that won in the replica. */
   apply(winners: readonly MapEntries[]): ViewChanges {
+    this.#viewId = undefined;
     const members: MemberState[] = [];
     const allocations: Extract<Change, { type: "allocation" }>[] = [];
     for (const { map, entries } of winners) {
@@ -117,6 +120,11 @@ export class View {
 
   /** Names the view: the table, and who is in which state. */
   viewId(): string {
+    this.#viewId ??= this.#nameView();
+    return this.#viewId;
+  }
+
+  #nameView(): string {
     const hash = new Hash64();
     hash.reset(this.#shards.length, 0);
     hash.text(this.fingerprint());

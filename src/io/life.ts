@@ -90,6 +90,7 @@ export class Life {
       }),
       sink: (event) => this.deliver(event),
       dialTimeoutMs: options.machine.timings.dialTimeoutMs,
+      flushMs: options.machine.timings.flushMs,
     });
   }
 

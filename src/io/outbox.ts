@@ -3,7 +3,8 @@
  *
  * A busy peer takes many steps in one turn: one for every frame that its sockets have received.
  * What these steps say to one link leaves in one frame, and it leaves when the turn is over
- * (`setImmediate` comes right after the sockets were read), so nothing waits for a timer.
+ * (`setImmediate` comes right after the sockets were read), so nothing waits for a timer, unless
+ * `flushMs` asks for one.
  *
  * Theory of operation
  *
@@ -55,12 +56,18 @@ export class Outbox {
   readonly #write: (link: LinkId, frames: readonly Uint8Array[]) => void;
   #root = new Place();
   #places = new Map<LinkId, Place>();
-  #immediate: NodeJS.Immediate | undefined;
+  readonly #flushMs: number;
+  /** Cancels the flush that is due; undefined when none is. */
+  #cancelFlush: (() => void) | undefined;
   #afterwards: (() => void)[] = [];
 
-  /** `write` is given everything that one link was told in a turn. It must not change the frames. */
-  constructor(write: (link: LinkId, frames: readonly Uint8Array[]) => void) {
+  /**
+   * `write` is given everything that one link was told in a turn, or in `flushMs`. It must not change
+   * the frames.
+   */
+  constructor(write: (link: LinkId, frames: readonly Uint8Array[]) => void, flushMs = 0) {
     this.#write = write;
+    this.#flushMs = flushMs;
   }
 
   /** Adds `message`, which must not be changed any more, to what each of `links` is told. */
@@ -68,19 +75,19 @@ export class Outbox {
     for (const link of links) {
       this.#places.set(link, (this.#places.get(link) ?? this.#root).followedBy(message));
     }
-    this.#immediate ??= setImmediate(() => this.flush());
+    this.#cancelFlush ??= this.#planFlush();
   }
 
   /** Calls `run` once all that has been added is written: at once when nothing waits. */
   afterFlush(run: () => void): void {
-    if (this.#immediate === undefined) run();
+    if (this.#cancelFlush === undefined) run();
     else this.#afterwards.push(run);
   }
 
   /** Writes all that has been added, without waiting for the turn to be over. */
   flush(): void {
-    clearImmediate(this.#immediate);
-    this.#immediate = undefined;
+    this.#cancelFlush?.();
+    this.#cancelFlush = undefined;
     const places = this.#places;
     // Writing may bring about events, and what these add belongs to the next flush.
     this.#places = new Map();
@@ -89,5 +96,14 @@ export class Outbox {
     const afterwards = this.#afterwards;
     this.#afterwards = [];
     for (const run of afterwards) run();
+  }
+
+  #planFlush(): () => void {
+    if (this.#flushMs > 0) {
+      const timer = setTimeout(() => this.flush(), this.#flushMs);
+      return () => clearTimeout(timer);
+    }
+    const immediate = setImmediate(() => this.flush());
+    return () => clearImmediate(immediate);
   }
 }

@@ -59,6 +59,8 @@ export interface WebSocketTransportOptions {
   readonly sink: (event: TransportEvent) => void;
   /** Time until a dial must have opened a link, in ms [G8]. */
   readonly dialTimeoutMs: number;
+  /** How long messages are collected, in ms. Default 0: until the turn is over. */
+  readonly flushMs?: number;
   /** Time until an accepted link must be open, in ms [S9]. Default HANDSHAKE_TIMEOUT_MS. */
   readonly handshakeTimeoutMs?: number;
   /** Accepted links in handshake at once. Default HANDSHAKES_MAX. */
@@ -108,9 +110,12 @@ export class WebSocketTransport {
       handshakeTimeoutMs: HANDSHAKE_TIMEOUT_MS,
       handshakesMax: HANDSHAKES_MAX,
       linksMax: LINKS_MAX,
+      flushMs: 0,
       ...options,
     };
-    this.#outbox = new Outbox((link, frames) => this.#links.get(link)?.write(frames));
+    const write = (link: LinkId, frames: readonly Uint8Array[]) =>
+      this.#links.get(link)?.write(frames);
+    this.#outbox = new Outbox(write, options.flushMs);
   }
 
   /** Starts an effect. What it leads to is told to the sink, later. A link that is gone is no error. */

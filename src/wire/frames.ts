@@ -11,6 +11,11 @@ import { encodeFrame } from "./codec.ts";
 
 /** Encodes `messages` in order, in as few frames as are not too large. */
 export function encodeFrames(messages: readonly Message[]): Uint8Array[] {
+  const [first] = messages;
+  // Heartbeats and the like, most of what an idle peer says.
+  if (first !== undefined && messages.length === 1 && !("maps" in first)) {
+    return [encodeFrame(messages)];
+  }
   const frames: Uint8Array[] = [];
   let frame: Message[] = [];
   let bytes = 0;

@@ -103,13 +103,30 @@ test("[G8] after a link stood, the next loss is followed by a dial at once", () 
   const last = timesOfDials(dialler, 0, 5000).at(-1) as number;
   const now = dialler.deadline();
   expect(dialler.due(now)).toEqual(["a"]);
-  dialler.opened("a");
+  dialler.opened("a", now);
   dialler.want(new Map(), now);
   dialler.want(wanting("a"), now + 60_000);
   expect(dialler.due(now + 60_000)).toEqual(["a"]);
   dialler.failed("a", now + 60_000);
   expect(dialler.deadline() - now - 60_000).toBeLessThanOrEqual(50);
   expect(last).toBeLessThan(now);
+});
+
+test("[G8] links that do not last are as if the dials had failed: waits grow", () => {
+  const dialler = dialling(9, "a");
+  const waits: number[] = [];
+  let now = 0;
+  for (let round = 0; round < 12; round += 1) {
+    dialler.want(wanting("a"), now);
+    const at = dialler.deadline();
+    waits.push(at - now);
+    expect(dialler.due(at)).toEqual(["a"]);
+    dialler.opened("a", at);
+    now = at + 20;
+    dialler.want(new Map(), now);
+  }
+  expect(waits[1]).toBeLessThanOrEqual(50);
+  for (const wait of waits.slice(6)) expect(wait).toBeGreaterThanOrEqual(250);
 });
 
 test("[G8] what is no longer wanted is not dialled, also when its dial was under way", () => {
@@ -130,7 +147,7 @@ test("[G8] an address that is wanted again while its dial is under way is not di
   dialler.want(wanting("a"), 2);
   expect(dialler.due(3)).toEqual([]);
   dialler.failed("a", 4);
-  expect(dialler.deadline()).toBeLessThanOrEqual(4 + 50);
+  expect(dialler.deadline()).toBeLessThanOrEqual(4 + 100);
 });
 
 test("[G8] when somebody came back, everybody else is dialled within the shortest wait", () => {
@@ -142,7 +159,7 @@ test("[G8] when somebody came back, everybody else is dialled within the shortes
   expect(dialler.deadline()).toBeLessThanOrEqual(now + 50);
   expect(dialler.due(now + 50).sort()).toEqual(["a", "b"]);
   dialler.failed("a", now + 50);
-  dialler.opened("b");
+  dialler.opened("b", now + 50);
 });
 
 test("[G8] waits grow anew after somebody came back", () => {

@@ -14,7 +14,7 @@ const KEYS = ["a", "b", "__proto__", "constructor", "\u{1f600}", ""] as const;
 const WRITERS = ["w", "x", "W", ""] as const;
 
 export const key: fc.Arbitrary<string> = fc.constantFrom(...KEYS);
-export const writer: fc.Arbitrary<string> = fc.constantFrom(...WRITERS);
+const writer: fc.Arbitrary<string> = fc.constantFrom(...WRITERS);
 const time = fc.oneof(
   fc.integer({ min: 1, max: 3 }),
   fc.constantFrom(0, 2 ** 32 + 1, Number.MAX_SAFE_INTEGER),

@@ -2,7 +2,6 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { Link } from "../../src/core/link.ts";
 import { Links } from "../../src/core/links.ts";
-import { Random } from "../../src/core/random.ts";
 import { Replica } from "../../src/core/replica.ts";
 
 const replica = new Replica("x");
@@ -118,20 +117,22 @@ test("[C4] links that carry heartbeats only are open, and not usable", () => {
     link("a", "d", 3, true),
   ];
   for (const each of [sound, drifting, closing]) links.add(each);
-  closing.isClosing = true;
+  links.close(closing);
   expect(links.open()).toEqual([sound, drifting]);
   expect(links.usable(MAX_DRIFT_MS)).toEqual([sound]);
 });
 
-test("[G3, G6] a random neighbour is one of those that are usable and not full, any of them", () => {
+test("[G3, G6] free are links that are usable, not full, and without an exchange of this end", () => {
   const links = new Links("a");
   const all = ["b", "c", "d", "e"].map((name, at) => link("a", name, at, true));
   for (const each of all) links.add(each);
-  const random = new Random(1);
-  const picked = new Set(Array.from({ length: 200 }, () => links.random(MAX_DRIFT_MS, random)));
-  expect(picked.size).toBe(4);
-  for (const each of all.slice(1)) each.isCongested = true;
-  expect(links.random(MAX_DRIFT_MS, random)).toBe(all[0]);
-  links.delete(0);
-  expect(links.random(MAX_DRIFT_MS, random)).toBeUndefined();
+  expect(links.free(MAX_DRIFT_MS)).toEqual(all);
+  const [b, c, d, e] = all as [Link, Link, Link, Link];
+  b.isCongested = true;
+  c.sync.begin(0);
+  links.delete(d.id);
+  expect(links.free(MAX_DRIFT_MS)).toEqual([e]);
+  b.isCongested = false;
+  c.sync.abandon();
+  expect(links.free(MAX_DRIFT_MS)).toEqual([b, c, e]);
 });

@@ -140,7 +140,7 @@ test("[M3] a merge returns exactly the entries that won, one for each key", () =
       const winners = map.merge(batch.map((one) => one.entry));
       expect(modelOf(winners)).toStrictEqual(modelOf(good).filter(isNew));
       expect(new Set(winners.map((one) => one.key)).size).toBe(winners.length);
-      for (const winner of winners) expect(good).toContain(winner);
+      for (const winner of winners) expect(good).toContainEqual(winner);
     }),
   );
 });

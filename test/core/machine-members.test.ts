@@ -54,6 +54,15 @@ function refuseDials(driven: HandDriven, until: number, effects: readonly Effect
   return all;
 }
 
+/** Ends every exchange that was begun on a link, and those that follow; returns the effects. */
+function endExchanges(driven: HandDriven, link: number, begun: readonly Effect[]): Effect[] {
+  const heads = sentTo(begun, link).filter((message) => message.type === "head");
+  return heads.flatMap(({ exchange }) => {
+    const effects = driven.receive(link, { type: "done", exchange });
+    return [...effects, ...endExchanges(driven, link, effects)];
+  });
+}
+
 test.each(["suspect", "dead", "removed"] as const)(
   "[F1] a peer that is called %s writes its row anew in the same step",
   (kind) => {
@@ -185,8 +194,7 @@ test.each([
 ] as const)("[F5] after the %s end of a link nobody asks who died", (how, clean) => {
   const driven = founded(2);
   if (how === "second") driven.open(9, "b", {}, 0);
-  const link = how === "second" ? effectsOf([], "close").length + 1 : 1;
-  const effects = driven.step({ type: "link-closed", link, clean });
+  const effects = driven.step({ type: "link-closed", link: 1, clean });
   expect(effects.filter(({ type }) => type === "send")).toEqual([]);
 });
 
@@ -356,8 +364,7 @@ test("[F7] a newcomer dials the address held for its name, and stops when that l
       { map: "members", entries: [rowEntry("a", 1), rowEntry("b", 1)] },
     ],
   });
-  const exchange = head?.type === "head" ? head.exchange : -1;
-  const effects = driven.receive(1, { type: "done", exchange });
+  const effects = endExchanges(driven, 1, [{ type: "send", links: [1], message: head as Message }]);
   const [claim] = effectsOf(effects, "dial");
   expect(claim).toMatchObject({ address: "a:1" });
   expect(persisted(effects)).toEqual([]);
@@ -383,4 +390,35 @@ test("[F7] a newcomer whom the other life of its name answers at an address to j
   const old = { incarnation: life("a"), address: "a1:1", founding: { time: at(-9), writer: "w" } };
   const effects = driven.open(1, "a", old, dial?.dial);
   expect(effectsOf(effects, "stop")).toMatchObject([{ code: "NAME_TAKEN" }]);
+});
+
+test("[A0] an exchange that began before its other end was a member makes nobody one", () => {
+  const driven = new HandDriven("b", { join: ["a:1", "c:1"] });
+  const [toA, toC] = effectsOf(driven.start(), "dial");
+  const founding = { time: at(-9), writer: life("a") };
+  const nobody = { founding: undefined };
+  const [, head] = sentTo(driven.open(1, "c", nobody, toC?.dial), 1);
+  driven.open(2, "a", { founding }, toA?.dial);
+  // The first chunk of a's table: one shard of two, with the founding.
+  const settings = { key: "founding", value: ["a"], ...founding };
+  const chunk = [
+    { map: "settings", entries: [settings] },
+    { map: "members", entries: [rowEntry("a", -8)] },
+    { map: "allocations", entries: [allocationEntry("shard-0", "a", -8)] },
+  ];
+  driven.receive(2, { type: "snapshot", exchange: 0, next: 3, maps: chunk });
+  // Meanwhile c has got all of it, and has become a member.
+  driven.delta(1, "members", rowEntry("c", 0));
+  const exchange = head?.type === "head" ? head.exchange : -1;
+  const effects = driven.receive(1, { type: "done", exchange });
+  expect(persisted(effects)).toEqual([]);
+  expect(driven.machine.isReady).toBe(false);
+
+  // The next one with either of them counts.
+  const end = (begun: readonly Effect[]): void => {
+    for (const link of [1, 2]) endExchanges(driven, link, begun);
+  };
+  end(effects);
+  driven.pass(1900, end);
+  expect(driven.machine.isReady).toBe(true);
 });

@@ -1,5 +1,7 @@
 import { expect, test } from "vitest";
 import type { Effect } from "../../src/core/effect.ts";
+import { SUMMARY_BYTES } from "../../src/core/sketch.ts";
+import { TIMINGS } from "../../src/core/timings.ts";
 import {
   allocationEntry,
   at,
@@ -216,6 +218,34 @@ test("[G6] a congested link gets no deltas, and is synchronised once it has drai
   expect(sentTo(drained, 2).map(({ type }) => type)).toEqual(["head"]);
   const again = driven.call({ type: "allocate", shard: "shard-0", region: "b" }).effects;
   expect(sentTo(again, 2).map(({ type }) => type)).toEqual(["delta"]);
+});
+
+test("[G3] about once every syncIntervalMs one neighbour at random gets a summary of constant size", () => {
+  const driven = founded();
+  driven.open(2, "c");
+  driven.open(3, "d");
+  const { syncIntervalMs } = TIMINGS.lan;
+  const rounds: { now: number; link: number }[] = [];
+  const beat = { sentAt: 0, echo: -1, echoDelayMs: 0, heardMs: 0, stepMs: 0, leadMs: 0 };
+  driven.pass(120_000, (effects, now) => {
+    for (const link of [1, 2, 3]) {
+      driven.receive(link, { type: "heartbeat", ...beat, wallMs: WALL_MS + now });
+      for (const message of sentTo(effects, link)) {
+        if (message.type !== "head") continue;
+        expect(message.summary).toHaveLength(SUMMARY_BYTES);
+        rounds.push({ now, link });
+        driven.receive(link, { type: "done", exchange: message.exchange });
+      }
+    }
+  });
+  const gaps = rounds.slice(1).map(({ now }, before) => now - (rounds[before]?.now ?? 0));
+  const pulseMs = TIMINGS.lan.heartbeatMs / 4;
+  expect(Math.min(...gaps)).toBeGreaterThanOrEqual(0.75 * syncIntervalMs);
+  expect(Math.max(...gaps)).toBeLessThanOrEqual(1.25 * syncIntervalMs + pulseMs);
+  expect(new Set(gaps).size).toBeGreaterThan(3);
+  for (const link of [1, 2, 3]) {
+    expect(rounds.filter((round) => round.link === link).length).toBeGreaterThan(20);
+  }
 });
 
 test("[G6] a link that was congested and missed nothing is left alone when it drains", () => {

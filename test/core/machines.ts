@@ -7,7 +7,7 @@ import type { Effect } from "../../src/core/effect.ts";
 import type { CallRequest, MachineEvent, Remote } from "../../src/core/event.ts";
 import { Machine, type MachineOptions } from "../../src/core/machine.ts";
 import { encodeRow, encodeVerdict, type VerdictKind } from "../../src/core/membership.ts";
-import type { Entry, MapEntries, Message } from "../../src/core/message.ts";
+import type { Entry, Message } from "../../src/core/message.ts";
 import { Random } from "../../src/core/random.ts";
 import { TIMINGS } from "../../src/core/timings.ts";
 import type { Stamp } from "../../src/core/units.ts";
@@ -117,10 +117,6 @@ export class HandDriven {
   entry(map: string, key: string): Entry | undefined {
     const entries = this.machine.entries().find((part) => part.map === map)?.entries;
     return entries?.find((entry) => entry.key === key);
-  }
-
-  get image(): readonly MapEntries[] {
-    return this.machine.entries();
   }
 }
 

@@ -137,7 +137,7 @@ const sizes: Record<string, Sizes> = {
   "one entry and nothing": { shared: 0, lower: 1, higher: 0 },
   "nothing and one entry": { shared: 0, lower: 0, higher: 1 },
   "300 of 1000 on either side": { shared: 1000, lower: 300, higher: 300, bySnapshot: false },
-  "500 entries and nothing": { shared: 0, lower: 500, higher: 0, bySnapshot: false },
+  "500 entries and nothing": { shared: 0, lower: 500, higher: 0 },
   "6000 entries and nothing": { shared: 0, lower: 6000, higher: 0, bySnapshot: true },
   "nothing and 6000 entries": { shared: 0, lower: 0, higher: 6000, bySnapshot: true },
   "4000 different ones each": { shared: 100, lower: 4000, higher: 4000, bySnapshot: true },
@@ -158,6 +158,21 @@ test.each(Object.entries(sizes))("[G4] %s become equal, in one exchange", (_, si
     expect([lower.ended, higher.ended]).toEqual([1, 1]);
     const bySnapshot = typesOf(exchange).includes("snapshot-request");
     if (size.bySnapshot !== undefined) expect(bySnapshot).toBe(size.bySnapshot);
+  }
+});
+
+test("[G4] any number of overwritten entries are exchanged, whoever has them and begins", () => {
+  for (const count of [800, 1200, 1500, 1800, 2200, 2600, 3000, 3400]) {
+    for (const begins of ["lower", "higher"] as const) {
+      const exchange = pair();
+      const { lower, higher } = exchange;
+      for (const party of [lower, higher]) party.write("k", 0, 4000);
+      lower.write("k", 0, count, 2);
+      if (begins === "lower") pump(exchange, [lower.sync.begin(0)]);
+      else pump(exchange, [], [higher.sync.begin(0)]);
+      expectEqual(exchange);
+      expect([count, lower.ended, higher.ended]).toEqual([count, 1, 1]);
+    }
   }
 });
 

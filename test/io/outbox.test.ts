@@ -99,6 +99,36 @@ test("what writing brings about is written in the next flush", async () => {
   ]);
 });
 
+test("who waits for the flush is called behind it, and at once when nothing is to be flushed", async () => {
+  const { outbox, written } = startOutbox();
+  const called: string[] = [];
+  outbox.afterFlush(() => called.push("nothing waited"));
+  expect(called).toEqual(["nothing waited"]);
+  outbox.add([1], done(1));
+  outbox.afterFlush(() => called.push(`${written.size} link was written to`));
+  expect(called).toHaveLength(1);
+  await turnIsOver();
+  expect(called).toEqual(["nothing waited", "1 link was written to"]);
+});
+
+test("[G1] with flushMs what many turns have to say leaves in one frame", async () => {
+  const written: number[] = [];
+  let onWritten = (): void => {};
+  const wait = new Promise<void>((resolve) => {
+    onWritten = resolve;
+  });
+  const outbox = new Outbox((_, frames) => {
+    written.push(read(frames).length);
+    onWritten();
+  }, 20);
+  outbox.add([1], done(1));
+  await turnIsOver();
+  outbox.add([1], done(2));
+  expect(written).toEqual([]);
+  await wait;
+  expect(written).toEqual([2]);
+});
+
 const entries = (count: number, value: Entry["value"], prefix = "key"): Entry[] =>
   Array.from({ length: count }, (_, index) => ({
     key: `${prefix}-${index}`,

@@ -31,7 +31,7 @@ function peerOf(name: string, shown: Shown = {}): SimulatedPeer {
     return region === undefined ? undefined : { shard, region, token: 5, writer: "w" };
   };
   const allocations = () => Object.keys(regions).flatMap((shard) => allocation(shard) ?? []);
-  const status = {
+  const status: Record<string, unknown> = {
     ...{ ready: true, why: "waits", fingerprint: "f", replica: "r", viewId: "v" },
     members: { alive: 2 },
     ...shown.status,
@@ -42,6 +42,8 @@ function peerOf(name: string, shown: Shown = {}): SimulatedPeer {
     allocationEntries: () => entries,
     status: () => status,
     view: {
+      fingerprint: () => status.fingerprint,
+      viewId: () => status.viewId,
       shards: () => Object.keys(regions),
       regionFor: (shard: string) => regions[shard],
       allocation,

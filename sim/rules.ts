@@ -1,0 +1,77 @@
+/**
+ * Which rules a run can break, what each means, and when a run has looked at it at all.
+ *
+ * A rule that nothing tested is not a rule that held: pages and summaries say so. The rules themselves
+ * are in SPEC.md; `digest` and `crash` are those of the simulator and of the program as such.
+ */
+import type { DetailedReport } from "./simulation.ts";
+
+/** A report, and whether the run was repeated to see that it comes out the same. */
+export interface CheckedReport extends DetailedReport {
+  readonly isRepeated: boolean;
+}
+
+export interface Rule {
+  readonly meaning: string;
+  /** Why a run did not look at it; undefined when it did. */
+  readonly unchecked: (report: CheckedReport) => string | undefined;
+}
+
+const always = (): undefined => undefined;
+
+const whenSettled = ({ options, core, convergenceMs }: DetailedReport): string | undefined => {
+  if (core.length === 0) return "the run did not get there";
+  if (core.length < options.peers) return "only some peers were healed";
+  return convergenceMs === null ? "the peers never settled" : undefined;
+};
+
+const whenHealed = ({ options, core }: DetailedReport): string | undefined => {
+  if (core.length === 0) return "the run did not get there";
+  return core.length < options.peers ? "only some peers were healed" : undefined;
+};
+
+const whenSome = ({ options, core }: DetailedReport): string | undefined => {
+  if (core.length === 0) return "the run did not get there";
+  return core.length < options.peers ? undefined : "all peers were healed";
+};
+
+const whenStruck =
+  (kind: string) =>
+  ({ faults }: DetailedReport): string | undefined =>
+    faults[kind] === undefined ? `no ${kind} came` : undefined;
+
+/** By id, in the order in which people read them. */
+export const RULES: Readonly<Record<string, Rule>> = {
+  I1: rule("The winning entry of a key never gets lower at one peer"),
+  I2: rule("What a peer issues only grows, across its restarts"),
+  I3: rule("One stamp names one write of one key"),
+  I4: rule("No merge takes a hybrid clock further ahead of its wall than it may"),
+  I5: rule("A local write is readable locally at once, and supersedes what it overwrote"),
+  I6: rule("Every peer has the maximum of all that any has held", whenSettled),
+  I8: rule("Fingerprints are equal exactly when tables are"),
+  I9: rule("A region is a known member, and one fencing token is given to one region"),
+  I10: rule("Equal views give equal routes"),
+  I15: rule("Hostile input changes no state", whenStruck("hostile")),
+  I16: rule("Nothing of another cluster gets in", whenStruck("stranger")),
+  I17: rule("A restart on its disk forgets nothing that was acknowledged", whenSettled),
+  A1: rule("A call is refused only for a reason that a user may get"),
+  R1: rule("Documents are routed to registered shards only", ({ options }) =>
+    options.workload.includes("route") ? undefined : "nothing was routed",
+  ),
+  L1: rule("All peers are equal in time, and every shard is at a region that lives", whenHealed),
+  L3: rule(
+    "So it is for a core that alone was healed, with the others in trouble for ever",
+    whenSome,
+  ),
+  U1: rule("An idle cluster sends few bytes", whenSettled),
+  U2: rule("One change takes few frames", whenSettled),
+  U3: rule("Links and queues have caps"),
+  digest: rule("The same seed gives the same run", ({ isRepeated }) =>
+    isRepeated ? undefined : "the seed was run once",
+  ),
+  crash: rule("No assertion of the program fails"),
+};
+
+function rule(meaning: string, unchecked: Rule["unchecked"] = always): Rule {
+  return { meaning, unchecked };
+}
