@@ -49,10 +49,11 @@ export class Gossip {
       default:
     }
     if (link.isClosing || this.#state.halted) return false;
-    if (message.type === "head") link.isWithMember = this.#state.isMember(link.remote);
+    if (message.type === "head") link.answersMember = this.#state.isMember(link.remote);
     const { replies, ended } = link.sync.receive(message);
     for (const reply of replies) this.#state.send(link, reply);
     if (ended) {
+      link.isWithMember = message.type === "done" ? link.asksMember : link.answersMember;
       link.isSynced = true;
       link.isBehind = false;
     }
@@ -62,7 +63,7 @@ export class Gossip {
   /** [G5] Starts an exchange, unless one is under way. */
   synchronise(link: Link): void {
     if (link.sync.startedAt !== undefined || link.isCongested) return;
-    link.isWithMember = this.#state.isMember(link.remote);
+    link.asksMember = this.#state.isMember(link.remote);
     this.#state.send(link, link.sync.begin(this.#state.now));
   }
 

@@ -29,7 +29,11 @@ export class Link {
   isBehind = true;
   /** An exchange has ended since the link opened. */
   isSynced = false;
-  /** The other end was a member when the exchange under way began: it has the whole table. */
+  /** The other end was a member when this end's exchange began: it has the whole table [A0]. */
+  asksMember = false;
+  /** The same of the other end's exchange, which this one answers. */
+  answersMember = false;
+  /** The same of the exchange that has just ended. */
   isWithMember = false;
   /** The other end's founding must give way to ours: nothing of it is merged [A0]. */
   isAlien = false;

@@ -45,10 +45,6 @@ export interface LwwMapOptions {
 const SLOTS_INITIAL = 16;
 const hash = new Hash64();
 
-/** Writers whose hash is remembered: they are few, and longer than all else that an id is made of. */
-const DIGESTS_MAX = 256;
-const digests = new Map<string, { readonly low: number; readonly high: number }>();
-
 export class LwwMap<V> {
   readonly #seedLow: number;
   readonly #seedHigh: number;
@@ -211,13 +207,11 @@ export class LwwMap<V> {
   }
 
   #store(slot: number, entry: Entry<V>, bytes: Uint8Array | undefined): void {
-    const writer = digestOf(entry.writer);
     hash.reset(this.#seedLow, this.#seedHigh);
     hash.text(entry.key);
     hash.word(entry.time % 0x1_0000_0000);
     hash.word(Math.floor(entry.time / 0x1_0000_0000));
-    hash.word(writer.low);
-    hash.word(writer.high);
+    hash.text(entry.writer);
     hash.word(bytes === undefined ? 0 : 1);
     if (bytes !== undefined) hash.bytes(bytes);
     hash.finish();
@@ -263,19 +257,6 @@ export class LwwMap<V> {
     const slot = this.#slots.get(entry.key) as number;
     return this.#values[slot] === entry.value && this.#leadOver(slot, entry) === 0;
   }
-}
-
-/** The hash of a writer. */
-function digestOf(writer: string): { readonly low: number; readonly high: number } {
-  const known = digests.get(writer);
-  if (known !== undefined) return known;
-  hash.reset(0, 0);
-  hash.text(writer);
-  hash.finish();
-  const digest = { low: hash.low, high: hash.high };
-  if (digests.size === DIGESTS_MAX) digests.clear();
-  digests.set(writer, digest);
-  return digest;
 }
 
 /** [M2] Orders stamps: time, then writer by UTF-16 code units. */

@@ -249,8 +249,9 @@ export class PeerState {
     this.notify(change);
     const { shard, region, token, writer, superseded } = change;
     const host = region === undefined ? undefined : this.view.membership.get(region);
-    if (region === undefined || host?.removed) this.orphaned = true;
-    else if (host === undefined) this.membersChanged = true; // Its row may still come.
+    if (region === undefined) this.orphaned = true;
+    // Somebody sees this region alive: its row, or a newer one, may still come.
+    else if (host === undefined || host.removed) this.membersChanged = true;
     this.#hostChanged(shard, superseded?.region, region, { token, writer });
   }
 

@@ -26,6 +26,9 @@ export class Planner {
   /** When to look again for orphans that others should have claimed; Infinity if there were none. */
   #claimAt: Instant = Number.POSITIVE_INFINITY;
 
+  /** How long it waits for them, in ms: doubled each time. */
+  #claimWaitMs = 0;
+
   constructor(state: PeerState) {
     this.#state = state;
   }
@@ -47,10 +50,13 @@ export class Planner {
     if (!state.isReady) return;
     const { now } = state;
     if (state.orphaned || now >= this.#claimAt) {
+      // The others' claims take a round trip; a region that does not answer may take long.
+      this.#claimWaitMs = state.orphaned
+        ? this.#settleMs / 10
+        : Math.min(2 * this.#claimWaitMs, 2 * this.#settleMs);
       state.orphaned = false;
-      this.#claimAt = this.#claim(this.plan(), false)
-        ? Number.POSITIVE_INFINITY
-        : now + this.#settleMs / 10;
+      const isDone = this.#claim(this.plan(), false);
+      this.#claimAt = isDone ? Number.POSITIVE_INFINITY : now + this.#claimWaitMs;
     }
     if (now < this.#planAt) return;
     const moves = this.plan();

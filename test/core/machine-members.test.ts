@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import type { Effect } from "../../src/core/effect.ts";
 import { decodeRow } from "../../src/core/membership.ts";
 import type { Entry, Message } from "../../src/core/message.ts";
+import { SUMMARY_BYTES } from "../../src/core/sketch.ts";
 import {
   allocationEntry,
   at,
@@ -421,4 +422,19 @@ test("[A0] an exchange that began before its other end was a member makes nobody
   end(effects);
   driven.pass(1900, end);
   expect(driven.machine.isReady).toBe(true);
+});
+
+test("[A0] nor does answering one that began before its other end was a member", () => {
+  const driven = new HandDriven("b", { join: ["a:1"] });
+  driven.start();
+  driven.open(1, "c", { founding: undefined });
+  const summary = new Uint8Array(SUMMARY_BYTES).fill(1);
+  driven.receive(1, { type: "head", exchange: 2, entryCount: 4, summary, pulled: false });
+  const founding = { key: "founding", value: ["a"], time: at(-9), writer: life("a") };
+  driven.delta(1, "settings", founding);
+  driven.delta(1, "members", rowEntry("c", 0));
+  const effects = driven.receive(1, { type: "want", exchange: 2, ids: new Uint8Array() });
+  expect(sentTo(effects, 1)).toContainEqual({ type: "done", exchange: 2 });
+  expect(persisted(effects)).toEqual([]);
+  expect(driven.machine.isReady).toBe(false);
 });
