@@ -6,7 +6,7 @@
  * What throws in a run is a finding like any other: it is shrunk and can be repeated.
  */
 import { writeFileSync } from "node:fs";
-import { argv, stderr, stdout } from "node:process";
+import process from "node:process";
 import { pathToFileURL } from "node:url";
 import { type Command, parseArguments, usage } from "./arguments.ts";
 import { drawOptions, type RunOptions } from "./options.ts";
@@ -126,7 +126,7 @@ class Session {
     if (!isRepeated || this.#shell.isInterrupted()) return { ...report, isRepeated: false };
     const again = await this.#runOnce(options, progress);
     if (again.digest === report.digest || this.#shell.isInterrupted()) {
-      return { ...report, isRepeated: true };
+      return { ...report, isRepeated: !this.#shell.isInterrupted() };
     }
     const detail = `The digest was ${report.digest}, then ${again.digest}`;
     const violation = { rule: "digest", atMs: report.endedAtMs, detail };
@@ -266,10 +266,10 @@ async function start(): Promise<void> {
     if (isInterrupted) process.exit(EXIT_INTERRUPTED);
     isInterrupted = true;
   });
-  process.exitCode = await main(argv.slice(2), {
-    isTerminal: stderr.isTTY === true,
-    out: (text) => void stdout.write(text),
-    err: (text) => void stderr.write(text),
+  process.exitCode = await main(process.argv.slice(2), {
+    isTerminal: process.stderr.isTTY === true,
+    out: (text) => void process.stdout.write(text),
+    err: (text) => void process.stderr.write(text),
     seed: () => Math.floor(Math.random() * 2 ** 32),
     nowMs: () => performance.now(),
     turn: () => new Promise((resolve) => setImmediate(resolve)),
@@ -279,4 +279,5 @@ async function start(): Promise<void> {
   });
 }
 
-if (argv[1] !== undefined && import.meta.url === pathToFileURL(argv[1]).href) await start();
+const [, program] = process.argv;
+if (program !== undefined && import.meta.url === pathToFileURL(program).href) await start();

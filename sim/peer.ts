@@ -103,10 +103,11 @@ export class SimulatedPeer {
     this.state = "up";
     this.stoppedWith = undefined;
     this.#join = options.join ?? this.options.join;
-    this.#boot();
+    // Before it boots: who dies of the first effects must not listen for ever.
     this.#network.listen(this.options.address, this.name, (connection) =>
       this.links.connect(connection, 1, undefined),
     );
+    this.#boot();
   }
 
   /**

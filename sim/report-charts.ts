@@ -21,6 +21,8 @@ const TOP = 34;
 const FAULT_ROW = 17;
 const TRAFFIC_HEIGHT = 84;
 const TRAFFIC_GAP = 26;
+/** Over how long a rate is taken, in ms: samples may lie closer. */
+const RATE_MS = 250;
 const HISTOGRAM_HEIGHT = 150;
 /** Upper ends of the bars of the histogram, in ms: finer where most runs are. */
 const CONVERGENCE_MS = [
@@ -131,12 +133,17 @@ function rate(
   top: number,
   bottom: number,
 ): string {
-  const rates = samples.map((sample, index) => {
-    const before = samples[index - 1] ?? { atMs: 0, frames: 0, bytes: 0 };
+  const rates: { readonly toMs: number; readonly perSecond: number }[] = [];
+  let before = { atMs: 0, frames: 0, bytes: 0 };
+  for (const sample of samples) {
     const elapsedMs = sample.atMs - before.atMs;
-    const perSecond = elapsedMs > 0 ? ((sample[what] - before[what]) * 1000) / elapsedMs : 0;
-    return { fromMs: before.atMs, toMs: sample.atMs, perSecond };
-  });
+    if (elapsedMs < RATE_MS) continue;
+    rates.push({
+      toMs: sample.atMs,
+      perSecond: ((sample[what] - before[what]) * 1000) / elapsedMs,
+    });
+    before = sample;
+  }
   const step = niceStep(Math.max(1, ...rates.map(({ perSecond }) => perSecond)) / 3);
   const most = step * Math.ceil(Math.max(1, ...rates.map(({ perSecond }) => perSecond)) / step);
   const y = (value: number): number => bottom - ((bottom - top) * value) / most;

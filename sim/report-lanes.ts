@@ -99,12 +99,12 @@ export function tableLanes(course: Course, scale: TimeScale): string {
 }
 
 /** How many different tables there are in a sample. */
-function distinctTables({ fingerprints }: Sample): number {
+export function distinctTables({ fingerprints }: Sample): number {
   return new Set(fingerprints.filter((fingerprint) => fingerprint !== null)).size;
 }
 
 /** For each peer the place of its table: 0 for what most have, then 1, and so on; null without one. */
-function placesOf({ fingerprints }: Sample): (number | null)[] {
+export function placesOf({ fingerprints }: Sample): (number | null)[] {
   const counts = new Map<string, number>();
   for (const fingerprint of fingerprints) {
     if (fingerprint !== null) counts.set(fingerprint, (counts.get(fingerprint) ?? 0) + 1);

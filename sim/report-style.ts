@@ -38,7 +38,7 @@ h1 { margin: 0; font-size: 34px; line-height: 1.15; font-weight: 650; letter-spa
   display: flex; flex-wrap: wrap; align-items: center; gap: 14px; }
 h2 { margin: 44px 0 4px; font-size: 19px; font-weight: 630; letter-spacing: -0.005em; }
 h3 { margin: 18px 0 4px; font-size: 14px; font-weight: 630; }
-p { margin: 0 0 12px; max-width: 76ch; }
+p { margin: 0 0 12px; max-width: 76ch; text-wrap: pretty; }
 .lead { margin-top: 10px; font-size: 17px; }
 .note { color: var(--quiet); }
 .badge { padding: 4px 12px 5px; border-radius: 999px; font-size: 15px; font-weight: 600; letter-spacing: 0; }

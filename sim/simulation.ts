@@ -44,7 +44,7 @@ const LOOK_MS = 50;
 const SAMPLE_MS = 250;
 /** How long nothing happens at the end, to see what an idle cluster sends, in ms. */
 const IDLE_MS = 2000;
-/** How long plans, redials and late exchanges take to come to rest, in ms. */
+/** How long clocks, plans, redials and late exchanges take to come to rest, in ms. */
 const REST_MS = 4000;
 
 export interface RunReport {
@@ -268,29 +268,35 @@ export class Simulation {
     return core;
   }
 
+  /**
+   * Waits until `core` agrees. Peers that have not noticed yet what was healed may well agree by
+   * chance, so that they have to do so after a while, and when there is nobody else, for a while.
+   */
   *#settle(core: readonly SimulatedPeer[]): Generator<number, number | null> {
     const { world } = this;
     const healedAt = world.now;
     const isWhole = core.length === this.peers.length;
-    for (;;) {
+    for (let settledAt: number | undefined; ; ) {
       const reason = this.#agreement.unsettled(core, isWhole);
-      if (reason === undefined) break;
-      if (world.now - healedAt > SETTLE_MS_MAX) {
+      settledAt = reason === undefined ? (settledAt ?? world.now) : undefined;
+      const restedFrom = isWhole ? settledAt : healedAt;
+      if (settledAt !== undefined && world.now - (restedFrom ?? healedAt) >= REST_MS) {
+        if (isWhole) for (const checker of this.#checkers) checker.settled?.(core);
+        return settledAt - healedAt;
+      }
+      if (settledAt === undefined && world.now - healedAt > SETTLE_MS_MAX) {
         const rule = isWhole ? "L1" : "L3";
         this.violations.report(rule, `Not settled ${SETTLE_MS_MAX} ms after healing: ${reason}`);
         return null;
       }
       yield* this.#pass(world.now + SETTLE_STEP_MS, SETTLE_STEP_MS);
     }
-    if (isWhole) for (const checker of this.#checkers) checker.settled?.(core);
-    return world.now - healedAt;
   }
 
   /** What an idle cluster sends, and what one change costs it. */
   *#rest(core: readonly SimulatedPeer[]): Generator<number, void> {
     if (core.length !== this.peers.length) return;
     const { network, world } = this;
-    yield* this.#pass(world.now + REST_MS);
     const bytes = network.bytes;
     yield* this.#pass(world.now + IDLE_MS);
     this.#resources.idle(core.length, ((network.bytes - bytes) * 1000) / IDLE_MS);

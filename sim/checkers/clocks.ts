@@ -11,16 +11,16 @@ const CARRY_MS = 100;
 
 export class ClocksChecker implements Checker {
   readonly #report: Report;
-  /** The highest wall clock that each peer has used, in its present life or an earlier one. */
-  readonly #wallMs = new Map<SimulatedPeer, number>();
+  /** The highest wall clock used under a name, in any life: a clone has the clock of its disk. */
+  readonly #wallMs = new Map<string, number>();
 
   constructor(report: Report) {
     this.#report = report;
   }
 
   stepped(peer: SimulatedPeer): void {
-    const wallMs = Math.max(this.#wallMs.get(peer) ?? 0, peer.machine?.wallMs ?? 0);
-    this.#wallMs.set(peer, wallMs);
+    const wallMs = Math.max(this.#wallMs.get(peer.name) ?? 0, peer.machine?.wallMs ?? 0);
+    this.#wallMs.set(peer.name, wallMs);
     const aheadMs = timestampMs(peer.machine?.clockTime ?? 0) - wallMs;
     const boundMs = 2 * peer.options.timings.maxDriftMs + CARRY_MS;
     if (aheadMs > boundMs) this.#report("I4", `${peer.name} is ${aheadMs} ms ahead of its wall`);

@@ -130,8 +130,10 @@ export class Gossip {
   }
 
   #admit(link: Link, map: string, entry: Entry): boolean {
-    const { clock, wallMs } = this.#state;
-    if (!clock.observe(entry.time, wallMs)) {
+    const { clock, wallMs, leadMs, timings } = this.#state;
+    // [C5] Peers whose walls were all ahead are left with clocks that are ahead, and with each other.
+    const isAhead = leadMs > 2 * timings.maxDriftMs;
+    if (!clock.observe(entry.time, isAhead ? wallMs + leadMs : wallMs)) {
       this.refused.drift += 1; // [C4]
       return false;
     }

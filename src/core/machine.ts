@@ -314,8 +314,8 @@ export class Machine {
     if (state.leadMs <= leadMsMax) return;
     const sound = state.links
       .usable(state.timings.maxDriftMs)
-      .filter((link) => link.leadMs !== undefined && link.leadMs <= leadMsMax);
-    if (sound.length === 0) return; // A peer alone never resets.
+      .filter(({ leadMs, remote }) => (leadMs ?? Infinity) <= leadMsMax && state.isMember(remote));
+    if (sound.length === 0) return; // A peer alone never resets, nor do all of them.
     const join = [
       ...new Set([...sound.map(({ remote }) => remote.address), ...state.options.join]),
     ];

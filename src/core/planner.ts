@@ -55,7 +55,7 @@ export class Planner {
         ? this.#settleMs / 10
         : Math.min(2 * this.#claimWaitMs, 2 * this.#settleMs);
       state.orphaned = false;
-      const isDone = this.#claim(this.plan(), false);
+      const isDone = this.#claim(false);
       this.#claimAt = isDone ? Number.POSITIVE_INFINITY : now + this.#claimWaitMs;
     }
     if (now < this.#planAt) return;
@@ -64,7 +64,7 @@ export class Planner {
       this.#planAt = Number.POSITIVE_INFINITY;
       return;
     }
-    this.#claim(moves, true);
+    this.#claim(true);
     this.#giveAway(moves);
     this.wake();
   }
@@ -80,10 +80,17 @@ export class Planner {
 
   /**
    * Claims the orphans that the plan gives to this region. False when others have some to claim: they
-   * may see another plan, in which those are not theirs.
+   * may see another plan, in which those are not theirs. A suspect gets none [F1]: it may not even
+   * hear of it.
    */
-  #claim(moves: readonly Move[], isSettled: boolean): boolean {
+  #claim(isSettled: boolean): boolean {
     const { name } = this.#state.options;
+    const view = planView(this.#state);
+    const { membership } = this.#state.view;
+    const regions = view.regions.map((region) =>
+      membership.get(region.name)?.status === "alive" ? region : { ...region, draining: true },
+    );
+    const moves = planMoves({ ...view, regions });
     let isDone = true;
     for (const { shard, from, to } of moves) {
       if (from !== undefined && this.#isHeld(from, isSettled)) {

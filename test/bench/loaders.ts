@@ -7,9 +7,7 @@
  * the frames that another peer sends to a newcomer: chunk by chunk they become entries, pass the clock
  * and the caps, are merged into the replica with its sketch, and end up in the view.
  */
-import { fork } from "node:child_process";
-import { once } from "node:events";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { pathToFileURL } from "node:url";
 import { AllocationTable } from "../../src/allocation-table.ts";
 import { HybridClock } from "../../src/core/clock.ts";
 import { FRAME_BYTES_TARGET } from "../../src/core/limits.ts";
@@ -17,6 +15,7 @@ import type { MapEntries } from "../../src/core/message.ts";
 import { Replica } from "../../src/core/replica.ts";
 import { View } from "../../src/core/view.ts";
 import { decodeFrame, decodeSnapshot, encodeFrame } from "../../src/wire/codec.ts";
+import { answerParent, Child } from "./child.ts";
 import { elapsedMs } from "./measure.ts";
 import { readYjs, YJS_LAYOUTS } from "./yjs-layouts.ts";
 
@@ -64,13 +63,9 @@ export function load(
 
 /** How long loading takes as the first thing that a fresh process does, in ms. */
 export async function loadCold(contestant: string, parts: readonly Uint8Array[]): Promise<number> {
-  const child = fork(fileURLToPath(import.meta.url), [contestant], {
-    serialization: "advanced", // Bytes stay bytes.
-  });
-  child.send(parts as Uint8Array[]);
-  const ended = once(child, "exit");
-  const [ms] = await once(child, "message");
-  await ended;
+  const child = new Child(new URL(import.meta.url), [contestant]);
+  const ms = await child.ask(parts);
+  await child.end();
   return ms as number;
 }
 
@@ -133,8 +128,5 @@ function takeIn({ replica, view, clock }: Peer, frames: readonly Uint8Array[]): 
 
 /** The fresh process. The bytes come from outside: making them would warm up what is to be cold. */
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
-  process.once("message", (parts: Uint8Array[]) => {
-    const { ms } = load(process.argv[2] as string, parts);
-    process.send?.(ms, () => process.disconnect());
-  });
+  answerParent(async (parts: Uint8Array[]) => load(process.argv[2] as string, parts).ms);
 }

@@ -6,7 +6,7 @@
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { cpus } from "node:os";
+import { cpus, loadavg } from "node:os";
 import { text } from "node:stream/consumers";
 import { parseArgs } from "node:util";
 import { type Bench, countTargets, figuresOf, type Section, textOf } from "./report.ts";
@@ -42,11 +42,14 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const { bench } = await load();
   const sections = await bench.run((line) => void process.stderr.write(`${name}: ${line}\n`));
+  // The load is that of the last minute: whoever else was busy is part of the figures.
+  const machine = { node: process.version, cpus: cpus().length, load: loadavg()[0] ?? 0 };
   if (values.json) {
-    const machine = { node: process.version, cpus: cpus().length, model: cpus()[0]?.model };
     console.log(JSON.stringify({ bench: name, ...machine, figures: figuresOf(sections) }));
   } else {
-    console.log(`${name}\n${textOf(sections)}  ${summaryOf(sections)}\n`);
+    const { node, cpus, load } = machine;
+    console.log(`${name}, node ${node}, ${cpus} cpus, load average ${load.toFixed(1)}`);
+    console.log(`${textOf(sections)}  ${summaryOf(sections)}\n`);
   }
   return 0;
 }

@@ -1,13 +1,13 @@
 /**
  * One process of the `spread` bench: a peer, or an end of a mesh of bare WebSockets.
  *
- * It is told over IPC what to do, notes when it sees each write, and says so when it is all over: during
- * the writes nothing is said. Peers come from `dist`, as they are installed. The process ends with its
- * parent.
+ * It notes when it sees each write, and says so when it is all over: during the writes nothing is said
+ * to the parent. Peers come from `dist`, as they are installed.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import * as ws from "ws";
 import { type WebSocket, WebSocketServer } from "ws";
+import { answerParent } from "./child.ts";
 import { nowMs } from "./measure.ts";
 
 /** What the parent asks, and what is answered. */
@@ -138,10 +138,5 @@ async function write(
   return Promise.all(written);
 }
 
-if (process.send !== undefined) {
-  const subject = process.argv[2] === "peer" ? new PeerSubject() : new MeshSubject();
-  process.on("disconnect", () => process.exit());
-  process.on("message", (command: Command) => {
-    void answer(subject, command).then((value) => process.send?.(value ?? null));
-  });
-}
+const subject = process.argv[2] === "peer" ? new PeerSubject() : new MeshSubject();
+answerParent((command: Command) => answer(subject, command));

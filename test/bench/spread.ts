@@ -5,16 +5,16 @@
  * comes, by the monotonic clock, which is the same for all processes of a machine. A write's time
  * goes from the call to the last of these events.
  *
+ * Before the writes that count come as many as it takes until the code that they run is compiled.
+ *
  * Beside the peers runs a full mesh of bare WebSockets: as many processes, messages of as many bytes, no
  * codec, no table. Its writes fall in the middle between those of the peers, so that both have the
  * same neighbours, and the processes of both are alive all the time.
  */
-import { type ChildProcess, fork } from "node:child_process";
-import { once } from "node:events";
-import { fileURLToPath } from "node:url";
 import { ALLOCATIONS } from "../../src/core/view.ts";
 import { encodeFrame } from "../../src/wire/codec.ts";
 import { createEntries } from "./allocations.ts";
+import { Child } from "./child.ts";
 import { nowMs, percentile } from "./measure.ts";
 import type { Bench, Section } from "./report.ts";
 import type { Command } from "./spread-child.ts";
@@ -22,7 +22,7 @@ import type { Command } from "./spread-child.ts";
 const SIZES = [3, 6, 12];
 const WRITES = { writes: 500, everyMs: 20 };
 /** Before those that count, so that every process has compiled what it runs. */
-const WARM_UPS = { writes: 1000, everyMs: 4 };
+const WARM_UPS = { writes: 5000, everyMs: 2 };
 /** Until the first write, so that everybody has understood. */
 const LEAD_MS = 500;
 
@@ -62,27 +62,20 @@ async function measureSize(size: number, progress: (text: string) => void): Prom
       ],
     };
   } finally {
-    const all = [...peers, ...mesh];
-    const ended = all.map((child) => once(child, "exit"));
-    for (const child of all) child.disconnect();
-    await Promise.all(ended);
+    await Promise.all([...peers, ...mesh].map((child) => child.end()));
   }
 }
 
-function startChild(kind: "peer" | "mesh"): ChildProcess {
-  const path = fileURLToPath(new URL("./spread-child.ts", import.meta.url));
-  return fork(path, [kind], { serialization: "advanced" });
+function startChild(kind: "peer" | "mesh"): Child {
+  return new Child(new URL("./spread-child.ts", import.meta.url), [kind]);
 }
 
-async function ask(child: ChildProcess, command: Command): Promise<unknown> {
-  const answered = once(child, "message");
-  child.send(command);
-  const [value] = await answered;
-  return value;
+function ask(child: Child, command: Command): Promise<unknown> {
+  return child.ask(command);
 }
 
 /** Opens one after the other; each joins those before it. */
-async function linkUp(children: readonly ChildProcess[], names: readonly string[]): Promise<void> {
+async function linkUp(children: readonly Child[], names: readonly string[]): Promise<void> {
   const join: string[] = [];
   for (const [index, child] of children.entries()) {
     const name = names[index] as string;
@@ -99,8 +92,8 @@ interface Schedule {
 
 /** The times of the peers' writes and, half a period later each, of the mesh's. */
 function measureBoth(
-  peers: readonly ChildProcess[],
-  mesh: readonly ChildProcess[],
+  peers: readonly Child[],
+  mesh: readonly Child[],
   names: readonly string[],
   schedule: Schedule,
 ): Promise<[number[], number[]]> {
@@ -113,7 +106,7 @@ function measureBoth(
 
 /** The time of each write from the call to the last process that saw it, in ms. */
 async function spreadOf(
-  children: readonly ChildProcess[],
+  children: readonly Child[],
   names: readonly string[],
   schedule: Schedule & { readonly startMs: number },
 ): Promise<number[]> {

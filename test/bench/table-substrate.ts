@@ -27,7 +27,7 @@ import { writeYjs, YJS_LAYOUTS } from "./yjs-layouts.ts";
 const KEYS = 10_000;
 const OVERWRITES = 100_000;
 /** At several ms for each write, more would take too long. */
-const OVERWRITES_SLOW = 500;
+const OVERWRITES_SLOW = 5000;
 const WARM_ROUNDS = { rounds: 15, warmUps: 5 };
 const WARM_ROUNDS_PEER = { rounds: 31, warmUps: 15 };
 const COLD_ROUNDS = 7;

@@ -3,10 +3,13 @@ import { syncBuiltinESMExports } from "node:module";
 import { afterEach, expect, test, vi } from "vitest";
 import { createSimulation, simulate } from "../../sim/simulation.ts";
 
-afterEach(() => {
+function cure(): void {
   vi.restoreAllMocks();
+  vi.unstubAllGlobals();
   syncBuiltinESMExports();
-});
+}
+
+afterEach(cure);
 
 /** Whatever a run could learn from outside: each of these throws from now on. */
 function poison(): void {
@@ -15,8 +18,8 @@ function poison(): void {
   };
   const timers = ["setTimeout", "setInterval", "setImmediate", "queueMicrotask"] as const;
   for (const name of timers) vi.spyOn(globalThis, name).mockImplementation(refuse(name));
-  vi.spyOn(globalThis, "Date").mockImplementation(refuse("new Date"));
-  Date.now = refuse("Date.now");
+  const now = refuse("Date.now");
+  vi.stubGlobal("Date", new Proxy(Date, { construct: refuse("new Date"), get: () => now }));
   vi.spyOn(Math, "random").mockImplementation(refuse("Math.random"));
   vi.spyOn(performance, "now").mockImplementation(refuse("performance.now"));
   vi.spyOn(process, "hrtime").mockImplementation(refuse("process.hrtime"));
@@ -33,7 +36,7 @@ test("a run asks nothing of the machine that it runs on", () => {
   const expected = [3, 4, 5].map((seed) => simulate({ seed }).digest);
   poison();
   const digests = [3, 4, 5].map((seed) => simulate({ seed }).digest);
-  vi.restoreAllMocks();
+  cure();
   expect(digests).toEqual(expected);
 });
 
@@ -53,7 +56,7 @@ test("the poison works", () => {
       return String(error).startsWith("Error: A run asked for");
     }
   });
-  vi.restoreAllMocks();
+  cure();
   expect(asked).toEqual(asked.map(() => true));
 });
 
