@@ -138,7 +138,7 @@ function refuseOpenDoor({ host }: HostAndPort, insecure: boolean): void {
   throw new HearsayError(
     "INSECURE_LISTEN",
     `Cannot listen on ${quote(host)}: anyone who reaches it could command this peer. ` +
-      "Listen on 127.0.0.1, or say insecure where the network keeps strangers out",
+      "Listen on 127.0.0.1, or set insecure (--insecure) where the network keeps strangers out",
   );
 }
 

@@ -133,8 +133,6 @@ const SHARD_COLUMNS: readonly Column<ShardRow>[] = [
   { title: "SHARD", cell: ({ shard }) => shard },
   { title: "REGION", cell: ({ region }) => region },
   { title: "STATUS", cell: ({ status: state }) => state },
-  { title: "DOCUMENTS", cell: ({ documents }) => documents },
-  { title: "BYTES", cell: ({ memoryBytes }) => memoryBytes },
 ];
 
 const shards = defineCommand({

@@ -40,7 +40,7 @@ function detailOf({ type, atMs: _, ...row }: PeerEvent): string {
       return `${said("shard")} ${where}${from}`;
     }
     case "member":
-      return `${said("name")} is ${paintStatus(said("status"))(said("status"))}: ${said("why")}`;
+      return `${said("name")}: ${paintStatus(said("status"))(said("status"))}. ${said("why")}`;
     case "acquire":
       return `${said("shard")} is served here`;
     case "release":

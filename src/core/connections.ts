@@ -138,12 +138,24 @@ export class Connections {
     if (purpose?.type === "link") {
       const failures = this.#dialler.failed(purpose.address, this.#state.now);
       if (failure === "self") this.#own.add(purpose.address); // [G7]
+      if (failure === "refused") this.#refusedBy(purpose.address);
       this.#targetsChanged = true;
       if (failure === "rejected" || failures === QUIET_FAILURES) {
         this.#report(purpose.address, failure, code);
       }
     }
     return purpose;
+  }
+
+  /** A member that was silent before may be dead by now: who refuses is found out about [F5]. */
+  #refusedBy(address: Address): void {
+    const { view, links, options } = this.#state;
+    for (const { name, row, removed } of view.membership.all()) {
+      const isGone = row.address === address && !removed && name !== options.name;
+      if (isGone && links.to(row.incarnation) === undefined) {
+        this.#inquests.refused(name, row.incarnation);
+      }
+    }
   }
 
   received(link: Link, heartbeat: Heartbeat): void {

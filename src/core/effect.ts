@@ -35,7 +35,8 @@ export interface Member {
 
 /** Something that a user may want to know when it happens. */
 export type Change =
-  | { readonly type: "ready"; readonly how: "founded" | "joined" }
+  /** `rejoined`: this peer had lost the majority, and is on the side that has it again. */
+  | { readonly type: "ready"; readonly how: "founded" | "joined" | "rejoined" }
   | {
       readonly type: "allocation";
       readonly shard: ShardId;

@@ -24,6 +24,8 @@ export class Inquests {
   /** Our probe numbers, by which witnesses answer. */
   readonly #probes = new Map<number, PeerName>();
   #probeCount = 0;
+  /** When the last inquest about each member ended. */
+  readonly #endedAt = new Map<PeerName, Instant>();
 
   constructor(state: PeerState) {
     this.#state = state;
@@ -43,6 +45,16 @@ export class Inquests {
     if (inquest.isOwn) return;
     inquest.isOwn = true;
     this.#summon(inquest);
+  }
+
+  /**
+   * An ordinary dial of `subject` was refused. Redials go on for ever, so where an inquest came to
+   * nothing the next one waits.
+   */
+  refused(subject: PeerName, incarnation: Incarnation): void {
+    const { now, timings } = this.#state;
+    const endedAt = this.#endedAt.get(subject) ?? Number.NEGATIVE_INFINITY;
+    if (now - endedAt >= timings.silenceMs) this.lost(subject, incarnation);
   }
 
   /** Another peer asks this one to dial. */
@@ -134,6 +146,7 @@ export class Inquests {
 
   #close(subject: PeerName): void {
     this.#inquests.delete(subject);
+    this.#endedAt.set(subject, this.#state.now);
     for (const [probe, name] of this.#probes) if (name === subject) this.#probes.delete(probe);
     this.#state.membersChanged = true; // The address may be dialled in the ordinary way again.
   }

@@ -20,12 +20,13 @@ import { Connections } from "./connections.ts";
 import type { Allocation, Effect } from "./effect.ts";
 import type { Refusal } from "./error.ts";
 import type { CallRequest, MachineEvent } from "./event.ts";
+import { SETTINGS } from "./founding.ts";
 import { Gossip } from "./gossip.ts";
 import { type InquestHooks, Inquests } from "./inquests.ts";
 import { encodeVerdict, VERDICTS, type VerdictKind, verdictKey } from "./membership.ts";
 import type { Entry, MapEntries } from "./message.ts";
 import { type MachineOptions, PeerState } from "./peer-state.ts";
-import { Planner } from "./planner.ts";
+import { Planner, REBALANCE_KEY } from "./planner.ts";
 import { Standing } from "./standing.ts";
 import type { Incarnation, Instant, PeerName, ShardId, Stamp, Timestamp, WallMs } from "./units.ts";
 import { ALLOCATIONS, encodeAllocation, type View } from "./view.ts";
@@ -81,6 +82,7 @@ export class Machine {
     dial: (address, subject) => this.#connections.dial(address, { type: "inquest", subject }),
     dead: (subject, incarnation, why) => this.#buried(subject, incarnation, why),
   };
+  #couldSideHost = true;
   readonly #pulseMs: number;
   #pulseAt: Instant;
 
@@ -135,6 +137,7 @@ export class Machine {
     this.#planner.settle(); // After the inquests: the shards of the dead are claimed at once.
     if (!state.left) this.#connections.dialDue();
     state.membersChanged = false;
+    this.#watchSide();
     return state.finish(this.#gossip);
   }
 
@@ -281,6 +284,17 @@ export class Machine {
     }
   }
 
+  /** [F9] Tells people when this side has lost the majority, or has it again. */
+  #watchSide(): void {
+    const state = this.#state;
+    const { maySideHost } = state;
+    if (maySideHost === this.#couldSideHost) return;
+    this.#couldSideHost = maySideHost;
+    if (!state.joined || state.left) return;
+    if (maySideHost) state.notify({ type: "ready", how: "rejoined" });
+    else state.warn("NOT_READY", "This side has no majority: it serves and writes nothing");
+  }
+
   #watchClock(): void {
     const state = this.#state;
     const { timings, wallClock } = state;
@@ -326,8 +340,11 @@ export class Machine {
   #buried(subject: PeerName, incarnation: string, why: string): void {
     const member = this.#state.view.membership.get(subject);
     if (member === undefined || member.row.incarnation !== incarnation) return;
-    if (member.status === "left" || member.removed || !this.#state.isReady) return;
-    this.#accuse(subject, "removed", why); // [F5, F9] A dead process is no partition.
+    const { joined, left, drifted } = this.#state;
+    if (member.status === "left" || member.removed || !joined || left || drifted) return;
+    // [F5, F9] A dead process is no partition: this is said by a side without a majority, too, which
+    // may have one again when those who are dead no longer count.
+    this.#accuse(subject, "removed", why);
   }
 
   #accuse(subject: PeerName, kind: VerdictKind, why: string): void {
@@ -356,7 +373,8 @@ export class Machine {
     if (!isReady) return refuse("NOT_READY", `Cannot ${what}: ${this.#why()}`);
     if (request.type === "rebalance") {
       const moves = this.#planner.plan();
-      if (!request.dryRun) this.#planner.wake();
+      // Every region carries out its own part, so all of them must hear of it.
+      if (!request.dryRun) this.#state.write(SETTINGS, REBALANCE_KEY, [this.#state.options.name]);
       return { ok: true, value: moves };
     }
     if (replica.isFull) return refuse("BUFFER_FULL", `Cannot ${what}: the replica is full`);

@@ -15,7 +15,7 @@ import { FOUNDING_KEY, Founding, SETTINGS } from "./founding.ts";
 import type { Link } from "./link.ts";
 import { Links } from "./links.ts";
 import { Liveness } from "./liveness.ts";
-import type { MemberState } from "./membership.ts";
+import { MEMBERS, type MemberState } from "./membership.ts";
 import type { Entry, MapEntries, Message, Value } from "./message.ts";
 import type { Random } from "./random.ts";
 import { Replica } from "./replica.ts";
@@ -176,7 +176,9 @@ export class PeerState {
     for (const member of members) this.#memberChanged(member);
     for (const change of allocations) this.#allocationChanged(change);
     for (const { map, entries } of maps) {
-      if (map === "members") for (const { key } of entries) this.#sawRow(key);
+      if (map === MEMBERS) for (const { key } of entries) this.#sawRow(key);
+      // Whatever is agreed on anew, and above all a call for a rebalance, is planned with.
+      if (map === SETTINGS) this.membersChanged = true;
     }
   }
 

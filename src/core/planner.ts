@@ -6,7 +6,7 @@
  * region waits until the members have stood still for a moment; only the shards of members that are
  * gone for good are claimed at once, since every millisecond counts and nobody else holds them.
  *
- * A plan is made anew when members change, until it has nothing left to do. Then the planner rests, so
+ * A plan is made anew when members change or somebody asks for it, until it has nothing left to do. Then the planner rests, so
  * that it does not undo what people allocate by hand. Orphans wake it at any time [A2].
  *
  * While a member is suspected, or dead but not removed, nobody knows whose shards are whose, and
@@ -121,6 +121,9 @@ export class Planner {
     return member === undefined ? !isSettled : !member.removed;
   }
 }
+
+/** The key in `settings` by whose writing somebody asks all regions to plan anew. */
+export const REBALANCE_KEY = "rebalance";
 
 /**
  * The view as the planner looks at it. Suspect and dead regions keep their shards until they are

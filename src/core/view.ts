@@ -159,7 +159,7 @@ export function encodeAllocation(region: PeerName): Value {
 /** The region in an `allocations` value; undefined in a tombstone or what this version cannot read. */
 export function regionOf(value: Value | undefined): PeerName | undefined {
   if (!Array.isArray(value)) return undefined;
-  const [region] = value as Value[];
+  const region = (value as Value[])[0];
   return typeof region === "string" && NAME_PATTERN.test(region) ? region : undefined;
 }
 

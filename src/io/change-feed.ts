@@ -22,6 +22,11 @@ export type ChangeListener<Type extends Change["type"]> = (change: ChangeOf<Type
 
 type AnyListener = (change: Change) => void;
 
+/** Every type of change: a listener for anything else would wait for ever. */
+const TYPES: ReadonlySet<string> = new Set<Change["type"]>([
+  ...(["ready", "allocation", "member", "acquire", "release", "warning"] as const),
+]);
+
 export class ChangeFeed {
   readonly #changesMax: number;
   readonly #listeners = new Map<Change["type"], Set<AnyListener>>();
@@ -34,6 +39,8 @@ export class ChangeFeed {
 
   /** Calls `listener` for every change of that type. Adding it twice is adding it once. */
   on<Type extends Change["type"]>(type: Type, listener: ChangeListener<Type>): void {
+    if (!TYPES.has(type))
+      throw new TypeError(`Cannot listen: there is no event ${JSON.stringify(type)}`);
     if (typeof listener !== "function") throw new TypeError("Cannot listen: no function was given");
     const listeners = this.#listeners.get(type) ?? new Set();
     this.#listeners.set(type, listeners.add(listener as AnyListener));

@@ -121,6 +121,9 @@ function addWrites(app: FastifyInstance, served: ServedPeer): void {
     return { ...(await served.release(shardOf(request))), region: null };
   });
   app.post("/v1/rebalance", async (request) => {
+    // A dry run that was asked for in the wrong place must not become a real one.
+    if (Object.keys(request.query as object).length > 0)
+      throw badRequest("dryRun goes into the body");
     const dryRun = fieldOf(request.body, "dryRun") ?? false;
     if (typeof dryRun !== "boolean") throw badRequest("dryRun is not true or false");
     return served.rebalance(dryRun);

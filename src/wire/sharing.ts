@@ -79,7 +79,8 @@ function copyOf(value: Value): Value {
 }
 
 /** The lists of one map mostly differ in how they begin: with a region, or a name. */
-function slotOf([first]: readonly unknown[]): number {
+function slotOf(list: readonly unknown[]): number {
+  const first = list[0];
   return typeof first === "string" ? hash32(first) % SLOTS : 0;
 }
 

@@ -218,6 +218,7 @@ test("[S5] a hostile body is refused by a code, quotes nothing and changes nothi
   const text = { "content-type": "text/plain" };
   expectError(await ask(a, "PUT", path, '{"region":"a"}', text), 415, "BAD_REQUEST");
   expectError(await ask(a, "POST", "/v1/rebalance", { dryRun: "yes" }), 400, "BAD_REQUEST");
+  expectError(await ask(a, "POST", "/v1/rebalance?dryRun=true"), 400, "BAD_REQUEST");
   for (const shard of ["a%20b", "%2e%2e", "-", "x".repeat(65), "%00", "__proto__"]) {
     const answer = await ask(a, "PUT", `/v1/allocations/${shard}`, { region: "a" });
     expectError(answer, 400, "BAD_REQUEST");
