@@ -101,11 +101,13 @@ export class Connections {
     const { replica, now, wallMs } = state;
     const link = new Link({ id, remote, isDialled, self, replica }, now, wallMs);
     const relation = state.founding.compare(remote.founding);
-    if (relation === "older") {
+    // A founding by a clock that is an hour slow only looks older: nobody gives way across a drift.
+    const isDrifting = link.drifts(state.timings.maxDriftMs);
+    if (relation === "older" && !isDrifting) {
       beginAgain(state, link);
       return;
     }
-    link.isAlien = relation === "younger";
+    link.isAlien = relation !== "same";
     for (const loser of state.links.add(link)) this.#close(loser, "DUPLICATE");
     const member = state.view.membership.get(remote.name);
     if (member !== undefined && member.status !== "alive") this.#dialler.hurry(now); // [G8]

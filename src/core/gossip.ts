@@ -155,9 +155,11 @@ export class Gossip {
 
   /** [A0] Two foundings never merge: the younger gives way, and learns of it by a new handshake. */
   #relate(link: Link, stamp: Stamp | undefined): void {
-    const relation = this.#state.founding.compare(stamp);
-    if (relation === "older") beginAgain(this.#state, link);
-    if (relation !== "younger" || link.isAlien) return;
+    const { founding, timings } = this.#state;
+    const relation = founding.compare(stamp);
+    const isDrifting = link.drifts(timings.maxDriftMs);
+    if (relation === "older" && !isDrifting) beginAgain(this.#state, link);
+    if (relation === "same" || this.#state.halted || link.isAlien) return;
     link.isAlien = true;
     this.#state.links.close(link);
     this.#state.effect({ type: "close", link: link.id, code: "CLUSTER_MISMATCH" });

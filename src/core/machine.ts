@@ -21,7 +21,7 @@ import type { Allocation, Effect } from "./effect.ts";
 import type { Refusal } from "./error.ts";
 import type { CallRequest, MachineEvent } from "./event.ts";
 import { SETTINGS } from "./founding.ts";
-import { Gossip } from "./gossip.ts";
+import { beginAgain, Gossip } from "./gossip.ts";
 import { type InquestHooks, Inquests } from "./inquests.ts";
 import { encodeVerdict, VERDICTS, type VerdictKind, verdictKey } from "./membership.ts";
 import type { Entry, MapEntries } from "./message.ts";
@@ -245,7 +245,11 @@ export class Machine {
     link.heardAt = now; // [F2] Any bytes are a sign of life.
     liveness.heard(link.remote.name, now);
     this.#gossip.refused.malformed += event.refused;
+    let chunks = 0;
     for (const message of event.messages) {
+      // [S5] An exchange asks for one chunk at a time; thousands at once would build them all.
+      if (message.type === "snapshot-request") chunks += 1;
+      if (chunks > 1 && message.type === "snapshot-request") continue;
       if (message.type === "heartbeat") this.#connections.received(link, message);
       else if (link.isGated(timings.maxDriftMs))
         continue; // [C4]
@@ -298,7 +302,9 @@ export class Machine {
   #watchClock(): void {
     const state = this.#state;
     const { timings, wallClock } = state;
-    const links = state.links.open();
+    const all = state.links.open();
+    const ofMembers = all.filter(({ remote }) => state.hasRow(remote));
+    const links = ofMembers.length > 0 ? ofMembers : all; // [C5] Strangers have no say.
     const stepMs = wallClock.stepMs();
     if (stepMs !== 0) {
       const differences = links.map((link) => link.rawDifferenceMs);
@@ -315,7 +321,22 @@ export class Machine {
       state.warn("CLOCK_DRIFT", `This clock differs from that of other peers by ${-ms} ms`);
     }
     state.drifted = drifted;
-    if (!drifted) this.#dropUntakable();
+    if (drifted) this.#yieldFounding();
+    else this.#dropUntakable();
+  }
+
+  /**
+   * [A0, C5] This peer founded in this life, alone, by a clock that most others call wrong. Were the
+   * clock put right, that founding could look older than theirs, so it is given up now.
+   */
+  #yieldFounding(): void {
+    const state = this.#state;
+    const { founding, options, links, view } = state;
+    if (founding.stamp?.writer !== options.incarnation || view.members().length > 1) return;
+    const other = links
+      .open()
+      .find(({ remote }) => remote.founding && founding.compare(remote.founding) !== "same");
+    if (other !== undefined) beginAgain(state, other);
   }
 
   /**

@@ -145,8 +145,12 @@ export class PeerState {
    * Whether the other end of a link is a member: it said so when the link opened, or has written its
    * row since. A newcomer may know of a founding, too, and have only part of its table.
    */
-  isMember({ name, incarnation, founding }: Remote): boolean {
-    if (founding !== undefined) return true;
+  isMember(remote: Remote): boolean {
+    return remote.founding !== undefined || this.hasRow(remote);
+  }
+
+  /** Whether the other end of a link is the present life of a member. */
+  hasRow({ name, incarnation }: Remote): boolean {
     return this.view.membership.get(name)?.row.incarnation === incarnation;
   }
 

@@ -109,7 +109,9 @@ export class Standing {
     };
     const open = links.open();
     const company = open.filter((link) => !isFounded(link) && !link.isGated(timings.maxDriftMs));
-    const isAnswered = open.some((link) => isFounded(link) || isNew(link));
+    const isAnswered = open.some(
+      (link) => isFounded(link) || isNew(link) || link.drifts(timings.maxDriftMs),
+    );
     const names = company.map((link) => link.remote.name);
     const reason = founding.due(state.now, names, isAnswered);
     if (reason === undefined) return;

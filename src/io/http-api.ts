@@ -10,6 +10,7 @@
  */
 
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { isIP } from "node:net";
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from "fastify";
 import { HearsayError } from "../core/error.ts";
 import { NAME_PATTERN } from "../core/units.ts";
@@ -144,7 +145,13 @@ function send(reply: FastifyReply, { status, body }: ErrorAnswer): void {
 function refuseForeignPage({ method, headers }: FastifyRequest): void {
   const { origin, host } = headers;
   if (origin === undefined || method === "GET" || method === "HEAD") return;
-  if (URL.canParse(origin) && new URL(origin).host === host) return;
+  if (URL.canParse(origin)) {
+    // A name that somebody else serves can be made to lead here: only addresses are taken at their word.
+    const own = new URL(origin);
+    const isAddress =
+      isIP(own.hostname.replace(/^\[|\]$/g, "")) > 0 || own.hostname === "localhost";
+    if (own.host === host && isAddress) return;
+  }
   throw new HearsayError("FORBIDDEN", "Cannot do this for a page of another origin");
 }
 

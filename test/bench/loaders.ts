@@ -13,7 +13,7 @@ import { HybridClock } from "../../src/core/clock.ts";
 import { FRAME_BYTES_TARGET } from "../../src/core/limits.ts";
 import type { MapEntries } from "../../src/core/message.ts";
 import { Replica } from "../../src/core/replica.ts";
-import { ALLOCATIONS, View } from "../../src/core/view.ts";
+import { View } from "../../src/core/view.ts";
 import { decodeFrame, decodeSnapshot, encodeFrame } from "../../src/wire/codec.ts";
 import { answerParent, Child } from "./child.ts";
 import { elapsedMs } from "./measure.ts";
@@ -102,20 +102,9 @@ interface Peer {
   readonly clock: HybridClock;
 }
 
-let view: View | undefined;
-
-/**
- * A peer that holds nothing yet. Its view is always the same one, emptied: a ring of so many shards is
- * 35 MB, and throwing one away for each round would have the rounds wait for the garbage collector.
- */
 function createPeer(): Peer {
   const replica = new Replica("bench");
-  view ??= new View(replica, SHARD_COUNT);
-  const entries = view.allocations().map(({ shard, token, writer }) => {
-    return { key: shard, value: undefined, time: token, writer };
-  });
-  view.apply([{ map: ALLOCATIONS, entries }]);
-  return { replica, view, clock: new HybridClock() };
+  return { replica, view: new View(replica, SHARD_COUNT), clock: new HybridClock() };
 }
 
 function takeIn({ replica, view, clock }: Peer, frames: readonly Uint8Array[]): View {

@@ -127,6 +127,52 @@ test("[A0] a first peer that is restarted without a disk gives way to the older 
   }
 });
 
+test("[A0, C5] a first peer that is restarted with a clock an hour slow takes nobody's table", () => {
+  for (const seed of SEEDS.slice(0, 6)) {
+    const cluster = new Cluster("a b c", {
+      seed,
+      join: (name) => (name === "a" ? [] : ["a:1", "b:1"]),
+    });
+    cluster.start("a");
+    cluster.run(100);
+    cluster.start("b c");
+    cluster.run(5000);
+    const founding = foundingOf(cluster, "b");
+    cluster.peer("a").kill();
+    cluster.run(3000);
+    const before = cluster.table("b");
+    cluster.peer("a").wallOffsetMs = -3_600_000;
+    cluster.start("a");
+    cluster.run(5000);
+    for (const name of ["b", "c"]) {
+      expect(cluster.machine(name).isReady).toBe(true);
+      expect(foundingOf(cluster, name)).toBe(founding);
+      expect(moved(before, cluster.table(name))).toBe(0);
+    }
+    expect(cluster.machine("a").isReady).toBe(false);
+    cluster.peer("a").wallOffsetMs = 0;
+    cluster.run(15_000);
+    expect(cluster.up.map((name) => foundingOf(cluster, name))).toEqual(Array(3).fill(founding));
+    expect(cluster.isEqual).toBe(true);
+    expect([...cluster.loads("a").values()]).toEqual([4, 4, 4]);
+  }
+});
+
+test("[A0, C4] a newcomer whose clock is wrong founds nothing beside peers that it hears", () => {
+  const cluster = new Cluster("a b c z").settled();
+  cluster.peer("z").kill();
+  cluster.run(2000);
+  const founding = foundingOf(cluster, "a");
+  cluster.peer("z").wallOffsetMs = -86_400_000;
+  cluster.start("z");
+  cluster.run(TIMINGS.local.joinTimeoutMs + 5000);
+  expect(foundingOf(cluster, "z")).toBeUndefined();
+  for (const name of ["a", "b", "c"]) {
+    expect(foundingOf(cluster, name)).toBe(founding);
+    expect(cluster.machine(name).isReady).toBe(true);
+  }
+});
+
 test("[A0] two clusters that meet do not merge: the younger one begins again in the older", () => {
   const cluster = new Cluster("a b c d", { join: () => [] });
   cluster.start("c d", { join: [addressOf("c")] });

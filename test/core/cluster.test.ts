@@ -298,3 +298,21 @@ test("[G10, G8] a link that a full replica closed is dialled anew with growing w
   expect(warnings.length).toBeGreaterThan(0);
   expect(cluster.network.frames - frames).toBeLessThan(1000);
 });
+
+test("[S5] many requests for a chunk in one frame are answered by one", () => {
+  const cluster = new Cluster("a b").settled();
+  const machine = cluster.machine("a");
+  const now = cluster.peer("a").now;
+  const request = { type: "snapshot-request", exchange: 1, cursor: 0 } as const;
+  const effects = [1, 2, 3, 4].flatMap((link) =>
+    machine.step(
+      { type: "received", link, messages: Array(4096).fill(request), refused: 0 },
+      now,
+      cluster.peer("a").wallMs,
+    ),
+  );
+  const chunks = effects.filter(
+    (effect) => effect.type === "send" && effect.message.type === "snapshot",
+  );
+  expect(chunks).toHaveLength(1);
+});

@@ -288,6 +288,8 @@ test("a page of another origin can read nothing new and write nothing", async ()
   expectError(await ask(a, "PUT", path, { region: "a" }, foreign), 403, "FORBIDDEN");
   const read = await ask(a, "GET", "/v1/status", undefined, foreign);
   expect(read.headers).not.toHaveProperty("access-control-allow-origin");
+  const rebound = { origin: "http://evil.example:7100", host: "evil.example:7100" };
+  expectError(await ask(a, "POST", "/v1/leave", undefined, rebound), 403, "FORBIDDEN");
   const own = { origin: `http://${a.address}` };
   expect(await ask(a, "PUT", path, { region: "a" }, own)).toMatchObject({ status: 200 });
 });
