@@ -6,6 +6,7 @@
  * Checkers know nothing of each other; each feature brings its own, in a file of its own.
  */
 import type { Change } from "../src/core/effect.ts";
+import type { MachineEvent } from "../src/core/event.ts";
 import type { MapEntries } from "../src/core/message.ts";
 import type { Outcome, SimulatedPeer } from "./peer.ts";
 
@@ -19,19 +20,21 @@ export interface Violation {
 export type Report = (rule: string, detail: string) => void;
 
 export interface Checker {
+  /** A life of a peer begins: its machine is there and has not taken a step. */
+  booted?(peer: SimulatedPeer): void;
   persisted?(peer: SimulatedPeer, maps: readonly MapEntries[]): void;
   /** The peer's disk was lost, or emptied by a reset: what only it held is gone, and may be. */
   wiped?(peer: SimulatedPeer): void;
   changed?(peer: SimulatedPeer, change: Change): void;
   /** A call was made; what it asks for is known to whoever made it. */
   answered?(peer: SimulatedPeer, call: number, outcome: Outcome): void;
-  stepped?(peer: SimulatedPeer): void;
+  stepped?(peer: SimulatedPeer, event: MachineEvent): void;
   /** The peers that were healed have settled. */
   settled?(peers: readonly SimulatedPeer[]): void;
 }
 
-/** The first few say what is wrong; thousands only hide it. */
-const VIOLATIONS_MAX = 20;
+/** The first few of a rule say what is wrong; thousands only hide it, and what else is. */
+const VIOLATIONS_PER_RULE_MAX = 5;
 
 export class Violations {
   readonly list: Violation[] = [];
@@ -42,6 +45,7 @@ export class Violations {
   }
 
   readonly report: Report = (rule, detail) => {
-    if (this.list.length < VIOLATIONS_MAX) this.list.push({ rule, atMs: this.#now(), detail });
+    const count = this.list.filter((violation) => violation.rule === rule).length;
+    if (count < VIOLATIONS_PER_RULE_MAX) this.list.push({ rule, atMs: this.#now(), detail });
   };
 }

@@ -40,10 +40,12 @@ export class Disk {
     this.#clockBound = write.clockBound;
   }
 
-  /** The process died: what was on its way is there or is lost, and never half there. */
-  crash(random: Random): void {
-    if (random.chance(0.5)) this.sync();
+  /** The process died: what was on its way is there, and returned, or is lost, and never half there. */
+  crash(random: Random): readonly MapEntries[] {
+    const kept = random.chance(0.5) ? (this.#unsynced?.maps ?? []) : [];
+    if (kept.length > 0) this.sync();
     this.#unsynced = undefined;
+    return kept;
   }
 
   wipe(): void {

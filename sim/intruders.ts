@@ -5,11 +5,12 @@
  * bytes that are no frame, frames that are cut off, rows of others, entries from the future, and parts
  * of exchanges that nobody began. None of it may change any state (the checker looks for its mark).
  */
+import type { Remote } from "../src/core/event.ts";
 import type { Message, Value } from "../src/core/message.ts";
 import { Random } from "../src/core/random.ts";
 import { encodeFrames } from "../src/wire/frames.ts";
 import { Handshake, NONCE_BYTES } from "../src/wire/handshake.ts";
-import { HOSTILE_MARK, STRANGER_NAME } from "./checkers/intrusion.ts";
+import { FORGED_ZONE, HOSTILE_MARK, STRANGER_NAME } from "./checkers/intrusion.ts";
 import type { Connection } from "./connection.ts";
 import type { Network } from "./network.ts";
 import { type Observer, type PeerOptions, SimulatedPeer, WALL_START_MS } from "./peer.ts";
@@ -97,7 +98,7 @@ export class IntruderSquad {
         const step = handshake.receive(bytes);
         if (step.type === "open") {
           if (step.reply) connection.send(0, step.reply);
-          this.#attack(connection, target.name);
+          this.#attack(connection, step.remote);
         }
       },
       onEnd: () => {},
@@ -108,7 +109,7 @@ export class IntruderSquad {
     if (hello !== undefined) connection.send(0, hello);
   }
 
-  #attack(connection: Connection, victim: string): void {
+  #attack(connection: Connection, victim: Remote): void {
     const rounds = 1 + this.#random.below(20);
     for (let round = 0; round < rounds; round += 1) {
       for (const frame of this.#nonsense(victim)) {
@@ -118,7 +119,8 @@ export class IntruderSquad {
     this.#world.plan(3000 + this.#random.below(5000), () => connection.terminate(0));
   }
 
-  #nonsense(victim: string): Uint8Array[] {
+  #nonsense(victim: Remote): Uint8Array[] {
+    const { name, incarnation } = victim;
     const exchange = this.#random.below(65_536);
     const from = this.#random.below(4096);
     const messages: Message[] = [
@@ -136,9 +138,11 @@ export class IntruderSquad {
       { type: "snapshot-request", exchange, cursor: from },
       { type: "snapshot-offer", exchange },
       { type: "probe-answer", probe: this.#random.below(20), outcome: "refused" },
-      { type: "probe", probe: 1, subject: victim, incarnation: "x", address: "127.0.0.1:22" },
+      { type: "probe", probe: 1, subject: name, incarnation: "x", address: "127.0.0.1:22" },
       this.#forgery("allocations", "shard-0", [HOSTILE_MARK], FUTURE_MS),
-      this.#forgery("members", victim, ["left", "somebody-else", 0, "x:1", null, 1, false], 0),
+      this.#forgery("members", name, ["left", "somebody-else", 0, "x:1", null, 1, false], 0),
+      this.#forgedRow(victim, incarnation),
+      this.#forgedRow(victim, `0-${FORGED_ZONE}`),
     ];
     const message = messages[this.#random.below(messages.length)] as Message;
     const frames = encodeFrames([message]);
@@ -148,13 +152,24 @@ export class IntruderSquad {
     return frames;
   }
 
-  #forgery(map: string, key: string, value: Value, aheadMs: number): Message {
+  /** A row of the victim that looks as if `incarnation` had written it. */
+  #forgedRow({ name, address }: Remote, incarnation: string): Message {
+    const status = this.#random.chance(0.5) ? "alive" : "left";
+    const row = [status, incarnation, 0, address, FORGED_ZONE, 3, true];
+    return this.#forgery("members", name, row, 0, incarnation);
+  }
+
+  #forgery(
+    map: string,
+    key: string,
+    value: Value,
+    aheadMs: number,
+    writer = HOSTILE_MARK,
+  ): Message {
     const wallMs = WALL_START_MS + this.#world.now + aheadMs;
-    const time = Math.floor(wallMs - EPOCH_MS) * TICKS_PER_MS;
-    return {
-      type: "delta",
-      maps: [{ map, entries: [{ key, value, time, writer: HOSTILE_MARK }] }],
-    };
+    // The counter is one that no peer gets to: not even by chance is the stamp somebody's.
+    const time = Math.floor(wallMs - EPOCH_MS) * TICKS_PER_MS + TICKS_PER_MS - 1;
+    return { type: "delta", maps: [{ map, entries: [{ key, value, time, writer }] }] };
   }
 
   #bytes(length: number): Uint8Array {

@@ -19,6 +19,9 @@ import type { Connection, End, Side } from "./connection.ts";
 import type { Network } from "./network.ts";
 import type { World } from "./world.ts";
 
+/** How long a close frame may be on its way and back until the link is ended anyway, in ms. */
+const CLOSE_TIMEOUT_MS = 1000;
+
 /** The process that links belong to: `SimulatedPeer`. */
 export interface Process {
   readonly name: string;
@@ -43,6 +46,14 @@ interface SimulatedLink {
   closedWith: CloseCode | undefined;
 }
 
+/** The end of a connection to a process that is about to begin again. */
+const NOBODY: End = {
+  onFrame: () => {},
+  onEnd: () => {},
+  onCongested: () => {},
+  onDrained: () => {},
+};
+
 export class SimulatedLinks {
   readonly #peer: Process;
   readonly #world: World;
@@ -60,9 +71,11 @@ export class SimulatedLinks {
     this.#random = random;
   }
 
-  /** Links and handshakes under way. */
-  get size(): number {
-    return this.#links.size;
+  /** Links that the machine knows of. Handshakes under way, which pile up while it is paused, are none. */
+  get openCount(): number {
+    let count = 0;
+    for (const { handshake } of this.#links.values()) if (handshake === undefined) count += 1;
+    return count;
   }
 
   perform(effect: Extract<Effect, { type: "send" | "close" | "dial" }>): void {
@@ -83,20 +96,22 @@ export class SimulatedLinks {
 
   connect(connection: Connection, side: Side, dial: number | undefined): End {
     const peer = this.#peer;
+    const identity = peer.machine?.identity(peer.now, peer.wallMs);
+    if (identity === undefined) {
+      connection.terminate(side);
+      return NOBODY;
+    }
     this.#linkCount += 1;
     const id = this.#linkCount;
     const nonce = new Uint8Array(NONCE_BYTES).map(() => this.#random.below(256));
-    const identity = peer.machine?.identity(peer.now, peer.wallMs);
     const role = side === 0 ? "dialler" : "acceptor";
-    const handshake =
-      identity && new Handshake(role, { versionLow: 1, versionHigh: 1, ...identity }, nonce);
+    const handshake = new Handshake(role, { versionLow: 1, versionHigh: 1, ...identity }, nonce);
     const link = { connection, side, handshake, dial, closedWith: undefined, outbox: [] };
     this.#links.set(id, link);
     const end = this.#end(id);
     connection.attach(side, end);
-    const hello = handshake?.start();
+    const hello = handshake.start();
     if (hello !== undefined) connection.send(side, hello);
-    if (identity === undefined) connection.terminate(side);
     const timeoutMs = side === 0 ? peer.options.timings.dialTimeoutMs : HANDSHAKE_TIMEOUT_MS;
     this.#inThisLife(timeoutMs, () => {
       if (link.handshake !== undefined && this.#links.has(id)) connection.terminate(side);
@@ -166,8 +181,14 @@ export class SimulatedLinks {
     if (link === undefined || link.closedWith !== undefined) return;
     link.closedWith = code;
     this.#flush(link);
-    if (isSilent) link.connection.terminate(link.side);
-    else link.connection.close(link.side, closeStatus(code).status);
+    if (isSilent) {
+      link.connection.terminate(link.side);
+      return;
+    }
+    link.connection.close(link.side, closeStatus(code).status);
+    this.#inThisLife(CLOSE_TIMEOUT_MS, () => {
+      if (this.#links.has(id)) link.connection.terminate(link.side);
+    });
   }
 
   #onFrame(id: number, bytes: Uint8Array): void {

@@ -34,8 +34,10 @@ export interface Observer {
   persisted?(peer: SimulatedPeer, maps: readonly MapEntries[]): void;
   changed?(peer: SimulatedPeer, change: Change): void;
   answered?(peer: SimulatedPeer, call: number, outcome: Outcome): void;
+  /** A life begins: its machine is there and has not taken a step. */
+  booted?(peer: SimulatedPeer): void;
   /** The machine has taken a step. */
-  stepped?(peer: SimulatedPeer): void;
+  stepped?(peer: SimulatedPeer, event: MachineEvent): void;
   /** What only this disk held is gone. */
   wiped?(peer: SimulatedPeer): void;
 }
@@ -117,8 +119,9 @@ export class SimulatedPeer {
   kill(isDark = false): void {
     if (this.state === "down") return;
     this.state = "down";
+    const kept = this.disk.crash(this.#random);
+    if (kept.length > 0) this.#observer.persisted?.(this, kept);
     this.machine = undefined;
-    this.disk.crash(this.#random);
     this.#held = [];
     this.#cancelAlarm();
     this.crashInEffects = undefined;
@@ -176,7 +179,7 @@ export class SimulatedPeer {
     this.#effects.push(machine.step(event, this.now, this.wallMs));
     if (this.machine !== machine) return; // It died, or began again.
     this.#arm();
-    this.#observer.stepped?.(this);
+    this.#observer.stepped?.(this, event);
   }
 
   #boot(): void {
@@ -192,6 +195,7 @@ export class SimulatedPeer {
     this.machine = new Machine(options, this.now, this.wallMs);
     this.#alarmAt = Number.POSITIVE_INFINITY;
     this.#cancelAlarm();
+    this.#observer.booted?.(this);
     this.step({ type: "started" });
   }
 

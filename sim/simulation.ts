@@ -15,10 +15,15 @@ import { type Checker, type Report, type Violation, Violations } from "./checker
 import { AgreementChecker } from "./checkers/agreement.ts";
 import { CallsChecker } from "./checkers/calls.ts";
 import { ClocksChecker } from "./checkers/clocks.ts";
+import { DurabilityChecker } from "./checkers/durability.ts";
 import { EntriesChecker } from "./checkers/entries.ts";
+import { ExchangesChecker } from "./checkers/exchanges.ts";
+import { FoundingChecker } from "./checkers/founding.ts";
+import { HostingChecker } from "./checkers/hosting.ts";
 import { IntrusionChecker } from "./checkers/intrusion.ts";
 import { ResourcesChecker } from "./checkers/resources.ts";
 import { ServingChecker } from "./checkers/serving.ts";
+import { SuspicionsChecker } from "./checkers/suspicions.ts";
 import { Faults } from "./faults.ts";
 import { IntruderSquad } from "./intruders.ts";
 import { Network } from "./network.ts";
@@ -46,6 +51,9 @@ const SAMPLE_MS = 250;
 const IDLE_MS = 2000;
 /** How long clocks, plans, redials and late exchanges take to come to rest, in ms. */
 const REST_MS = 4000;
+/** How many changes are made then to see what one costs, and how far apart, in ms. */
+const CHANGES = 20;
+const CHANGE_MS = 20;
 
 export interface RunReport {
   readonly seed: number;
@@ -121,12 +129,17 @@ export class Simulation {
     this.network = new Network(this.world, stream(), { ...options, delayMsMin: 0.1 });
     this.violations = new Violations(() => this.world.now);
     const { report } = this.violations;
+    const now = (): number => this.world.now;
+    const isCalm = (): boolean => Object.keys(this.#faults.counts).length === 0;
     const calls = new CallsChecker(report);
     this.#agreement = new AgreementChecker(report);
-    this.#resources = new ResourcesChecker(report, options.peers);
+    this.#resources = new ResourcesChecker(report, options.peers, now);
     this.#checkers = [
       ...[new EntriesChecker(report), new ClocksChecker(report), calls, this.#agreement],
       ...[new ServingChecker(report), new IntrusionChecker(report), this.#resources],
+      ...[new DurabilityChecker(report), new SuspicionsChecker(report)],
+      ...[new ExchangesChecker(report), new FoundingChecker(report, now, isCalm)],
+      new HostingChecker(report),
       ...more(report),
     ];
     const observer = this.#observer();
@@ -219,8 +232,11 @@ export class Simulation {
       answered: (peer, call, outcome) => {
         for (const checker of checkers) checker.answered?.(peer, call, outcome);
       },
-      stepped: (peer) => {
-        for (const checker of checkers) checker.stepped?.(peer);
+      booted: (peer) => {
+        for (const checker of checkers) checker.booted?.(peer);
+      },
+      stepped: (peer, event) => {
+        for (const checker of checkers) checker.stepped?.(peer, event);
       },
     };
   }
@@ -299,13 +315,16 @@ export class Simulation {
     const { network, world } = this;
     const bytes = network.bytes;
     yield* this.#pass(world.now + IDLE_MS);
-    this.#resources.idle(core.length, ((network.bytes - bytes) * 1000) / IDLE_MS);
-    const [first] = core;
-    const region = this.#end.pick(core)?.name ?? "";
+    this.#resources.idle(core, ((network.bytes - bytes) * 1000) / IDLE_MS);
     const frames = network.frames;
-    first?.call({ type: "allocate", shard: "shard-0", region });
-    yield* this.#pass(world.now + 100);
-    this.#resources.change(core.length, network.frames - frames);
+    for (let change = 0; change < CHANGES; change += 1) {
+      const [peer, region] = [this.#end.pick(core), this.#end.pick(core)?.name ?? ""];
+      world.plan(change * CHANGE_MS, () =>
+        peer?.call({ type: "allocate", shard: "shard-0", region }),
+      );
+    }
+    yield* this.#pass(world.now + CHANGES * CHANGE_MS, CHANGES * CHANGE_MS);
+    this.#resources.change(core.length, (network.frames - frames) / CHANGES);
   }
 
   #recur(everyMs: number, random: Random, run: () => void): void {

@@ -110,11 +110,12 @@ test("a rule that a run did not look at is not said to have held", () => {
   const unchecked = (report: CheckedReport) =>
     Object.keys(RULES).filter((id) => RULES[id]?.unchecked(report) !== undefined);
   expect(unchecked(passed)).toEqual(["I16", "L3"]);
-  expect(unchecked(alone)).toEqual(["I6", "I16", "I17", "L1", "U1", "U2"]);
+  expect(unchecked(alone)).toEqual(["I6", "I16", "I17", "G7", "L1", "U1", "U2"]);
   expect(unchecked({ ...passed, convergenceMs: null, isRepeated: false })).toEqual([
     "I6",
     "I16",
     "I17",
+    "G7",
     "L3",
     "U1",
     "U2",
@@ -125,6 +126,8 @@ test("a rule that a run did not look at is not said to have held", () => {
     "I15",
     "I16",
     "I17",
+    "G7",
+    "S8",
     "L1",
     "L3",
     "U1",

@@ -1,0 +1,91 @@
+/**
+ * A region takes no shard from one that lives, gives shards to such only, and does neither on a side
+ * that may not host.
+ *
+ * Who writes an allocation is held to what that very peer believes of the others: beliefs may differ for
+ * a while, but nobody may act against their own. What users ask for is theirs to decide. A write is seen
+ * when it becomes durable, so it is judged only where a disk takes no time.
+ */
+import type { MachineEvent } from "../../src/core/event.ts";
+import type { MemberState } from "../../src/core/membership.ts";
+import type { Entry, MapEntries } from "../../src/core/message.ts";
+import { ALLOCATIONS, regionOf } from "../../src/core/view.ts";
+import type { Checker, Report } from "../checker.ts";
+import type { SimulatedPeer } from "../peer.ts";
+
+/** An allocation that a peer wrote in the step under way. */
+interface Written {
+  readonly shard: string;
+  readonly from: string | undefined;
+  readonly to: string | undefined;
+}
+
+export class HostingChecker implements Checker {
+  readonly #report: Report;
+  /** By peer, then shard: the region that it sees. */
+  readonly #regions = new Map<SimulatedPeer, Map<string, string | undefined>>();
+  readonly #written = new Map<SimulatedPeer, Written[]>();
+
+  constructor(report: Report) {
+    this.#report = report;
+  }
+
+  booted(peer: SimulatedPeer): void {
+    this.#regions.set(peer, new Map());
+    this.#written.set(peer, []);
+    this.persisted(peer, peer.machine?.entries() ?? []);
+  }
+
+  persisted(peer: SimulatedPeer, maps: readonly MapEntries[]): void {
+    for (const { map, entries } of maps) {
+      if (map === ALLOCATIONS) for (const entry of entries) this.#seen(peer, entry);
+    }
+  }
+
+  stepped(peer: SimulatedPeer, event: MachineEvent): void {
+    const written = this.#written.get(peer) ?? [];
+    this.#written.set(peer, []);
+    if ((peer.options.diskMs ?? 0) > 0) return;
+    const request = event.type === "called" ? event.request : undefined;
+    for (const move of written) {
+      const isAsked = request !== undefined && "shard" in request && request.shard === move.shard;
+      if (!isAsked && request?.type !== "leave") this.#judge(peer, move);
+    }
+    if (written.length > 0 && peer.options.downing === "majority") this.#judgeSide(peer);
+  }
+
+  #seen(peer: SimulatedPeer, { key: shard, value, writer }: Entry): void {
+    const regions = this.#regions.get(peer);
+    const [from, to] = [regions?.get(shard), regionOf(value)];
+    regions?.set(shard, to);
+    if (writer === peer.machine?.incarnation) this.#written.get(peer)?.push({ shard, from, to });
+  }
+
+  #judge(peer: SimulatedPeer, { shard, from, to }: Written): void {
+    const memberOf = (name: string | undefined) =>
+      name === undefined ? undefined : peer.machine?.view.membership.get(name);
+    const isOwn = from === peer.name;
+    if (!isOwn && memberOf(from)?.removed === false) {
+      this.#report("A3", `${peer.name} takes ${shard} from ${from}, which is not gone`);
+    }
+    if (!isOwn && to !== peer.name) {
+      this.#report("A3", `${peer.name} gives ${shard} of ${from} to ${to}`);
+    }
+    if (isOwn && memberOf(to)?.status !== "alive") {
+      this.#report("A2", `${peer.name} gives ${shard} to ${to}, which is not alive`);
+    }
+  }
+
+  /** [F9] Counts as anybody would who was told the rule. */
+  #judgeSide(peer: SimulatedPeer): void {
+    const members = peer.machine?.view.membership.all() ?? [];
+    const counted = members.filter(({ removed, status }) => !removed && status !== "left");
+    const isHere = ({ name, status }: MemberState) => name === peer.name || status !== "dead";
+    const here = counted.filter(isHere).length;
+    const [lowest] = counted; // They come by name.
+    const isHalf = 2 * here === counted.length && lowest !== undefined && isHere(lowest);
+    if (2 * here <= counted.length && !isHalf) {
+      this.#report("F9", `${peer.name} allocates with ${here} of ${counted.length} members`);
+    }
+  }
+}
