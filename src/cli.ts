@@ -13,6 +13,7 @@ import { dev } from "./cli/dev.ts";
 import { EXIT_DONE, failureOf } from "./cli/failure.ts";
 import type { Output } from "./cli/output.ts";
 import { QUERIES } from "./cli/queries.ts";
+import { repair } from "./cli/repair.ts";
 import { start } from "./cli/start.ts";
 import { watch } from "./cli/watch.ts";
 
@@ -32,7 +33,7 @@ const args = process.argv.slice(2);
 try {
   await runProgram(
     {
-      commands: [start, dev, ...QUERIES, watch],
+      commands: [start, dev, ...QUERIES, watch, repair],
       version: versionOfPackage(),
       output,
       environment: process.env,

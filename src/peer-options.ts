@@ -16,6 +16,7 @@ import { JOIN_ADDRESSES_MAX, SHARDS_MAX, ZONE_LENGTH_MAX } from "./core/limits.t
 import { TIMINGS, type Timings, type TimingsPreset } from "./core/timings.ts";
 import { type Address, NAME_PATTERN, type PeerName } from "./core/units.ts";
 import { formatAddress, type HostAndPort, type Join, parseAddress } from "./io/discovery.ts";
+import { problemOfSecrets, type Secrets } from "./io/key-ring.ts";
 
 /** Where a peer says what happens to it. Shaped like a pino logger; most others fit, too. */
 export interface Logger {
@@ -48,6 +49,24 @@ export interface PeerOptions {
   readonly zone?: string;
   /** Share of the shards relative to other regions, above 0. Default 1. */
   readonly weight?: number;
+  /**
+   * Directory for what must survive a restart, made when it is not there; of this peer alone. Without
+   * one a peer keeps everything in memory, and a cluster that stops as a whole forgets it. Default none.
+   */
+  readonly data?: string;
+  /**
+   * What all peers of the cluster know and nobody else: 16 to 1024 characters, best random ones. Links to
+   * peers without it are refused. Several, at most 4, for a rotation: each peer proves with its first
+   * that the other has, too. A function is asked for each new link; what it throws refuses the link.
+   * Default none.
+   */
+  readonly secret?: Secrets | (() => Secrets);
+  /**
+   * What clients may do: `<token> <scope>` each, with a scope of `read`, `write` or `admin`. With any,
+   * every client needs one. A function is asked again for each request. Default none: without a secret
+   * clients are not asked for anything, and with one only those of this machine are answered.
+   */
+  readonly tokens?: readonly string[] | (() => readonly string[]);
   /** Who goes on after a partition: the majority, or everybody ("off"). Default "majority". */
   readonly downing?: Downing;
   /** A preset, or durations in ms that differ from those of "lan". Default "lan". */
@@ -71,6 +90,10 @@ export interface PeerSettings {
   readonly shardCount: number;
   readonly zone: string | null;
   readonly weight: number;
+  readonly data: string | undefined;
+  readonly tokens: (() => readonly string[]) | undefined;
+  /** Checked each time. Undefined: no secret. */
+  readonly secret: (() => Secrets) | undefined;
   readonly downing: Downing;
   readonly timings: Timings;
   readonly logger: Logger;
@@ -85,7 +108,7 @@ const SILENT: Logger = { debug() {}, info() {}, warn() {}, error() {} };
 const OPTION_NAMES: Record<keyof PeerOptions, true> = {
   ...{ name: true, cluster: true, listen: true, advertise: true, join: true, shards: true },
   ...{ zone: true, weight: true, downing: true, timings: true, insecure: true, logger: true },
-  signal: true,
+  ...{ data: true, secret: true, tokens: true, signal: true },
 };
 
 /**
@@ -106,7 +129,7 @@ export function readOptions(options: PeerOptions): PeerSettings {
     throw wrong(`downing is none of ${DOWNING_STRATEGIES.map(quote).join(", ")}`);
   }
   if (signal !== undefined && !(signal instanceof AbortSignal)) throw wrong("signal is none");
-  refuseOpenDoor(listen, options.insecure ?? false);
+  refuseOpenDoor(listen, options.insecure ?? false, options.secret !== undefined);
   return {
     name: readName("name", options.name),
     cluster: readName("cluster", cluster),
@@ -116,6 +139,9 @@ export function readOptions(options: PeerOptions): PeerSettings {
     shardCount: readShards(options.shards ?? SHARDS_DEFAULT),
     zone: readZone(options.zone ?? null),
     weight: readWeight(options.weight ?? 1),
+    secret: options.secret === undefined ? undefined : readSecret(options.secret),
+    tokens: options.tokens === undefined ? undefined : readTokens(options.tokens),
+    data: options.data === undefined ? undefined : readDirectory(options.data),
     downing,
     timings: readTimings(options.timings ?? "lan"),
     logger: readLogger(options.logger ?? SILENT),
@@ -131,14 +157,15 @@ export function addressToTell(settings: PeerSettings, listened: HostAndPort): Ad
   return formatAddress({ host: isAnyAddress ? outerHost() : host, port: listened.port });
 }
 
-/** [S6] Whoever reaches the port can allocate and make the peer leave, so strangers must not reach it. */
-function refuseOpenDoor({ host }: HostAndPort, insecure: boolean): void {
+/** [S6] Whoever reaches the port could link as a peer, so strangers must not reach it. */
+function refuseOpenDoor({ host }: HostAndPort, insecure: boolean, hasSecret: boolean): void {
   if (typeof insecure !== "boolean") throw wrong("insecure is not true or false");
-  if (insecure || isLoopback(host)) return;
+  if (insecure || hasSecret || isLoopback(host)) return;
   throw new HearsayError(
     "INSECURE_LISTEN",
     `Cannot listen on ${quote(host)}: anyone who reaches it could command this peer. ` +
-      "Listen on 127.0.0.1, or set insecure (--insecure) where the network keeps strangers out",
+      "Set a secret (--secret-file), listen on 127.0.0.1, or set insecure (--insecure) " +
+      "where the network keeps strangers out",
   );
 }
 
@@ -185,6 +212,32 @@ function readWeight(value: unknown): number {
   if (typeof value !== "number") throw wrong("weight is not a number");
   if (value > 0 && value < Number.POSITIVE_INFINITY) return value;
   throw outOfRange("weight is not a finite number above 0");
+}
+
+function readSecret(value: unknown): () => Secrets {
+  const ask = typeof value === "function" ? (value as () => Secrets) : () => value as Secrets;
+  const checked = (): Secrets => {
+    const secrets = ask();
+    const problem = problemOfSecrets(secrets);
+    if (problem !== undefined) throw wrong(`secret ${problem}`);
+    return secrets;
+  };
+  checked(); // A mistake that is there already is found now.
+  return checked;
+}
+
+function readTokens(value: unknown): () => readonly string[] {
+  if (typeof value === "function") return value as () => readonly string[];
+  if (!Array.isArray(value) || !value.every((line) => typeof line === "string")) {
+    throw wrong("tokens is no list of texts");
+  }
+  const lines: readonly string[] = [...value];
+  return () => lines;
+}
+
+function readDirectory(value: unknown): string {
+  if (typeof value === "string" && value !== "" && !value.includes("\0")) return value;
+  throw wrong("data is no path of a directory");
 }
 
 function readTimings(value: unknown): Timings {

@@ -15,6 +15,7 @@
  * warning and by `ended`.
  */
 import type { Move } from "./core/allocation.ts";
+import { EMPTY_IMAGE } from "./core/disk-image.ts";
 import type { Allocation, Change, Member } from "./core/effect.ts";
 import { type ErrorCode, HearsayError } from "./core/error.ts";
 import type { CallRequest } from "./core/event.ts";
@@ -23,13 +24,16 @@ import { type Released, type ShardState, shardState } from "./core/shard-state.t
 import { type Address, NAME_PATTERN, type PeerName, type ShardId } from "./core/units.ts";
 import { ALLOCATIONS, type View } from "./core/view.ts";
 import { ChangeFeed, type ChangeListener } from "./io/change-feed.ts";
+import { ClientAccess } from "./io/client-access.ts";
 import { SYSTEM_CLOCK } from "./io/clock.ts";
 import { Discovery } from "./io/discovery.ts";
 import { HttpServer } from "./io/http-server.ts";
+import { keyRing } from "./io/key-ring.ts";
 import { Life } from "./io/life.ts";
-import { MemoryStore } from "./io/store.ts";
+import { MemoryStore, type Opened, type Store } from "./io/store.ts";
 import { addressToTell, type PeerOptions, type PeerSettings, readOptions } from "./peer-options.ts";
 import { encodeSnapshot } from "./wire/codec.ts";
+import type { KeyRing } from "./wire/proof.ts";
 
 /** Where a document is: its shard, the region that hosts it, and the fencing token [R5]. Frozen. */
 export type Route = Allocation;
@@ -72,6 +76,9 @@ export class Peer {
   /** Who waits for this peer to serve. */
   readonly #waiters = new Set<Waiter>();
   #address: Address = "";
+  /** The secrets that were read last. Those at the start were checked with the other options. */
+  #ring: KeyRing;
+  #isRingStale = false;
   #found: readonly Address[] = [];
   /** Undefined until the port is open. */
   #life: Life | undefined;
@@ -87,11 +94,17 @@ export class Peer {
   constructor(settings: PeerSettings) {
     this.name = settings.name;
     this.#settings = settings;
+    this.#ring = keyRing(settings.secret?.());
     this.ended = new Promise((resolve, reject) => {
       this.#onEnded = (error) => (error === undefined ? resolve() : reject(error));
     });
     this.ended.catch(() => {});
     this.#server = new HttpServer({
+      access: new ClientAccess({
+        tokens: settings.tokens,
+        isClosed: settings.secret !== undefined,
+        now: () => SYSTEM_CLOCK.now(),
+      }),
       served: {
         status: () => this.status(),
         members: () => this.members(),
@@ -315,17 +328,17 @@ export class Peer {
   }
 
   /** Begins a life that joins by these addresses; by none, it founds. */
-  async #begin(join: readonly Address[]): Promise<void> {
+  async #begin(join: readonly Address[], isAnew = false): Promise<void> {
     const { name, cluster, shardCount, zone, weight, downing, timings, logger } = this.#settings;
-    const store = new MemoryStore();
-    const image = await store.open();
-    if (this.#over !== undefined) return;
+    const { store, opened } = await openStore(this.#settings, isAnew);
+    if (this.#over !== undefined) return store.close();
     const address = this.#address;
     const life = new Life({
       machine: { name, cluster, address, shardCount, zone, weight, join, downing, timings },
       store,
-      image,
+      opened,
       clock: SYSTEM_CLOCK,
+      keys: () => this.#keys(),
       onChange: (change) => this.#tell(change),
       onReadiness: (isReady) => this.#noticeReadiness(isReady),
       onReset: (addresses, message) => {
@@ -341,11 +354,24 @@ export class Peer {
     life.start();
   }
 
+  /** The secrets as they are now; while they cannot be had, those before. */
+  #keys(): KeyRing {
+    try {
+      this.#ring = keyRing(this.#settings.secret?.());
+      this.#isRingStale = false;
+    } catch (error) {
+      const message = error instanceof Error ? error.message : "Cannot read the secret";
+      if (!this.#isRingStale) this.#warn("AUTH_FAILED", message); // Once, and not for each link.
+      this.#isRingStale = true;
+    }
+    return this.#ring;
+  }
+
   async #beginAgain(before: Life, join: readonly Address[], message: string): Promise<void> {
     this.#warn("NOT_READY", message);
     const over = new HearsayError("NOT_READY", message);
-    void before.end("CLOSED", over).catch((error) => this.#failFatally(error));
-    await this.#begin([...new Set([...join, ...this.#found])]);
+    await before.end("CLOSED", over);
+    await this.#begin([...new Set([...join, ...this.#found])], true);
   }
 
   #tell(change: Change): void {
@@ -435,6 +461,24 @@ export class Peer {
     }
     throw new HearsayError("NO_REGION", "Cannot route: no region hosts the document's shard");
   }
+}
+
+/** Opens what keeps a peer's entries: its disk, or memory for as long as the life lasts. */
+async function openStore(
+  { data, name, cluster }: PeerSettings,
+  isAnew: boolean,
+): Promise<{ readonly store: Store; readonly opened: Opened }> {
+  const wallMs = SYSTEM_CLOCK.wallMs();
+  if (data === undefined) {
+    const store = new MemoryStore();
+    return { store, opened: await store.open(wallMs) };
+  }
+  const { LmdbStore } = await import("./io/lmdb-store.ts");
+  const store = new LmdbStore({ directory: data, name, cluster });
+  const opened = await store.open(wallMs);
+  if (!isAnew) return { store, opened };
+  await store.clear();
+  return { store, opened: { ...opened, image: EMPTY_IMAGE } };
 }
 
 function checkName(action: string, what: string, name: unknown): void {

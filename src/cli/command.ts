@@ -21,6 +21,8 @@ export interface Call<Name extends SettingName = SettingName> {
   /** What stands after the command's name, flags left out. */
   readonly operands: readonly string[];
   readonly settings: Pick<Settings, Name>;
+  /** What a peer that lets in only clients with a token is to be shown. */
+  readonly token: string | undefined;
   /** Flags of this command alone. */
   readonly flags: Readonly<Record<string, boolean>>;
   /** Whether one JSON value on one line is wanted instead of text. */
@@ -86,6 +88,9 @@ export async function runProgram(program: Program, args: readonly string[]): Pro
   }
 }
 
+/** Of a token: an argument could be read by anyone on the machine. */
+const TOKEN_VARIABLE = "HEARSAY_TOKEN";
+
 const EXIT_STATUS = "Exit status: 0 done, 1 failed, 2 wrong usage.";
 
 function addCommand(root: Command, definition: AnyCommand, program: Program): void {
@@ -104,6 +109,9 @@ function addCommand(root: Command, definition: AnyCommand, program: Program): vo
   command.option("--config <file>", "a JSON file with settings [HEARSAY_CONFIG]");
   command.option("--print-config", "print the settings and where they come from, and do nothing");
   command.option("--json", "print JSON, one value on one line");
+  if ((definition.settings as readonly string[]).includes("peer")) {
+    command.addHelpText("after", `\nA peer that asks for a token finds it in ${TOKEN_VARIABLE}.`);
+  }
   if (definition.example) command.addHelpText("after", `\nExample: ${definition.example}`);
   command.action(() => run(command, definition, program));
 }
@@ -122,7 +130,8 @@ async function run(command: Command, definition: AnyCommand, program: Program): 
     Object.keys(definition.flags ?? {}).map((flag) => [flag, options[camelCase(flag)] === true]),
   );
   const settings = configuration.values;
-  await definition.run({ operands: command.args, settings, flags, json, output });
+  const token = environment[TOKEN_VARIABLE] || undefined;
+  await definition.run({ operands: command.args, settings, token, flags, json, output });
 }
 
 function printConfiguration(

@@ -27,6 +27,9 @@ export interface Settings {
   shards: number;
   zone: string | undefined;
   weight: number;
+  data: string | undefined;
+  secretFile: string | undefined;
+  tokenFile: string | undefined;
   timings: string;
   downing: "majority" | "off";
   insecure: boolean;
@@ -171,6 +174,27 @@ const SETTINGS: { readonly [Name in SettingName]: Setting<Settings[Name]> } = {
       typeof value === "number" && Number.isFinite(value) && value > 0
         ? undefined
         : "must be a number above 0",
+  },
+  data: {
+    placeholder: "<folder>",
+    description: "keep what must survive a restart in this folder (default: in memory)",
+    default: undefined,
+    parse: text,
+    problem: textUpTo(4096),
+  },
+  secretFile: {
+    placeholder: "<file>",
+    description: "what all peers of the cluster know: 1 to 4 lines; the first is proved with",
+    default: undefined,
+    parse: text,
+    problem: textUpTo(4096),
+  },
+  tokenFile: {
+    placeholder: "<file>",
+    description: "what clients may do: lines of a token and read, write or admin",
+    default: undefined,
+    parse: text,
+    problem: textUpTo(4096),
   },
   timings: {
     placeholder: "<preset[,name=ms...]>",

@@ -39,7 +39,11 @@ export class PeerApi {
   readonly #host: { readonly host: string; readonly port: number };
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 4 });
 
-  constructor(address: string) {
+  readonly #authorization: Readonly<Record<string, string>>;
+
+  /** `token` is shown with everything that is asked. */
+  constructor(address: string, token?: string) {
+    this.#authorization = token === undefined ? {} : { authorization: `Bearer ${token}` };
     this.address = address;
     this.#host = parseAddress(address);
   }
@@ -110,10 +114,11 @@ export class PeerApi {
   }
 
   #send(method: string, path: string, body: string | undefined): ClientRequest {
-    const headers =
+    const content =
       body === undefined
         ? { accept: "application/json, text/event-stream" }
         : { "content-type": "application/json", "content-length": Buffer.byteLength(body) };
+    const headers = { ...content, ...this.#authorization };
     const agent = path === "/v1/events" ? false : this.#agent;
     const sent = request({ ...this.#host, method, path, headers, agent });
     sent.end(body);

@@ -17,7 +17,7 @@ async function ask<Answer>(
   question: (api: PeerApi) => Promise<unknown>,
   lines: (answer: Answer) => readonly string[],
 ): Promise<void> {
-  const api = new PeerApi(call.settings.peer);
+  const api = new PeerApi(call.settings.peer, call.token);
   try {
     const answer = await question(api);
     const text = call.json ? JSON.stringify(answer) : lines(answer as Answer).join("\n");

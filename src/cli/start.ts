@@ -11,6 +11,7 @@
  */
 import { hostname } from "node:os";
 import { parseAddress } from "../io/discovery.ts";
+import { SecretFile } from "../io/secret-file.ts";
 import { type PeerOptions, readOptions } from "../peer-options.ts";
 import { defineCommand } from "./command.ts";
 import { type Settings, timingsOf } from "./config.ts";
@@ -25,7 +26,16 @@ const LINGER_MS = 500;
 
 const START_SETTINGS = [
   ...(["name", "listen", "advertise", "join", "cluster", "shards", "zone", "weight"] as const),
-  ...(["timings", "downing", "insecure", "logLevel", "logFormat"] as const),
+  ...([
+    "data",
+    "secretFile",
+    "tokenFile",
+    "timings",
+    "downing",
+    "insecure",
+    "logLevel",
+    "logFormat",
+  ] as const),
 ] as const;
 
 type StartSettings = Pick<Settings, (typeof START_SETTINGS)[number]>;
@@ -73,10 +83,14 @@ function optionsOf(settings: StartSettings): PeerOptions {
     timings,
     logLevel: _,
     logFormat: __,
+    secretFile,
+    tokenFile,
     ...rest
   } = settings;
   const given = Object.entries(rest).filter(([, value]) => value !== undefined);
   const options = {
+    ...(secretFile === undefined ? {} : { secret: linesOf(secretFile) }),
+    ...(tokenFile === undefined ? {} : { tokens: linesOf(tokenFile) }),
     ...Object.fromEntries(given),
     name,
     timings: timingsOf(timings),
@@ -88,6 +102,12 @@ function optionsOf(settings: StartSettings): PeerOptions {
     if (error instanceof TypeError || error instanceof RangeError) throw wrongUsage(error.message);
     throw error;
   }
+}
+
+/** The lines of a file as they are whenever somebody asks. */
+function linesOf(path: string): () => readonly string[] {
+  const file = new SecretFile(path);
+  return () => file.lines();
 }
 
 /**

@@ -10,8 +10,8 @@ export const watch = defineCommand({
   usage: "watch",
   summary: "changes as they happen; fails when the peer goes away",
   settings: ["peer"],
-  async run({ settings, json, output }) {
-    const api = new PeerApi(settings.peer);
+  async run({ settings, json, output, token }) {
+    const api = new PeerApi(settings.peer, token);
     const stopped = new AbortController();
     const stop = (): void => stopped.abort();
     process.once("SIGINT", stop);

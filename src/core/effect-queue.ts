@@ -7,6 +7,11 @@
  * effects of later steps included. While nothing is held back, effects are performed where they are
  * pushed: no copy, no promise.
  *
+ * What several steps want to be durable is made so at once: when the queue goes on, every `persist` that
+ * waits is joined to the first (group commit), so a disk that needs 0.3 ms for each write keeps up with
+ * many steps in that time. That is earlier than their turn, which nobody can tell from a disk that was
+ * faster; what is told of them keeps its place behind.
+ *
  * Performing an effect may bring about the next event, and so push more effects: they wait for
  * their turn. Should performing throw, nothing is ever performed again.
  */
@@ -59,6 +64,7 @@ export class EffectQueue {
   }
 
   #performWaiting(): void {
+    this.#joinPersists();
     this.#next = this.#performFrom(this.#waiting, this.#next);
     if (this.#isHeldBack()) {
       this.#forgetPerformed();
@@ -67,6 +73,24 @@ export class EffectQueue {
     this.#waiting = [];
     this.#next = 0;
     this.#state = "idle";
+  }
+
+  /** Makes the first persist that waits take the others with it. */
+  #joinPersists(): void {
+    const waiting = this.#waiting.slice(this.#next);
+    const persists = waiting.filter((effect) => effect.type === "persist");
+    const [first] = persists;
+    if (first === undefined || persists.length === 1) return;
+    const joined: Effect = {
+      type: "persist",
+      maps: persists.flatMap(({ maps }) => maps),
+      clockBound: persists.reduce((highest, each) => Math.max(highest, each.clockBound), 0),
+    };
+    this.#next = 0;
+    this.#waiting = waiting.flatMap((effect) => {
+      if (effect.type !== "persist") return effect;
+      return effect === first ? joined : [];
+    });
   }
 
   /** A queue that is never empty must not keep what it has done; half of it is cheap to move. */

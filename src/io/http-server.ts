@@ -8,8 +8,8 @@
  * A connection is a stranger's until proven otherwise: it has seconds to say what it wants, in a few
  * kilobytes, and an error on its socket ends that socket only [S4, S5].
  *
- * Deliberately absent: TLS and authentication. Without them a peer listens on loopback only, unless
- * told otherwise [S6].
+ * Clients are let in by `client-access.ts`, before anything else is done for them; peers by the
+ * handshake of their link [S2].
  */
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
@@ -17,8 +17,9 @@ import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { HearsayError } from "../core/error.ts";
 import { LINKS_MAX } from "../core/limits.ts";
+import type { ClientAccess } from "./client-access.ts";
 import { formatAddress, type HostAndPort } from "./discovery.ts";
-import { answerOn, answerWith, FAULT } from "./http-errors.ts";
+import { answerOn, answerTo, answerWith, type ErrorAnswer, FAULT } from "./http-errors.ts";
 import type { ServedPeer } from "./served-peer.ts";
 import { PEER_PATH } from "./websocket-transport.ts";
 
@@ -42,6 +43,8 @@ const CLOSE_TIMEOUT_MS = 250;
 
 export interface HttpServerOptions {
   readonly served: ServedPeer;
+  /** Decides what clients may do. Peers do not come by here. */
+  readonly access: ClientAccess;
   /** Takes over a socket that asks for an upgrade at `PEER_PATH`. */
   readonly onPeerUpgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
   /** A request failed by a fault of this peer. */
@@ -104,6 +107,12 @@ export class HttpServer {
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const refusal = refusalOf(() => this.#options.access.check(request));
+    if (refusal !== undefined) {
+      request.resume();
+      respond(response, refusal); // [S2] Before the API is even loaded.
+      return;
+    }
     try {
       this.#api ??= this.#load();
       (await this.#api)(request, response);
@@ -126,6 +135,22 @@ export class HttpServer {
       answerOn(socket, answerWith(426));
     } else this.#options.onPeerUpgrade(request, socket, head);
   }
+}
+
+/** The answer to a request that may not be made; undefined when it may. */
+function refusalOf(check: () => void): ErrorAnswer | undefined {
+  try {
+    check();
+    return undefined;
+  } catch (error) {
+    return answerTo(error) ?? FAULT;
+  }
+}
+
+function respond(response: ServerResponse, { status, body }: ErrorAnswer): void {
+  const type = "application/json; charset=utf-8";
+  const challenge = status === 401 ? { "www-authenticate": "Bearer" } : {};
+  response.writeHead(status, { "content-type": type, ...challenge }).end(JSON.stringify(body));
 }
 
 /** Answers what could not even be read as a request. */

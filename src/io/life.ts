@@ -11,7 +11,6 @@
 import { randomInt } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
-import type { DiskImage } from "../core/disk-image.ts";
 import type { Change, Effect } from "../core/effect.ts";
 import { HearsayError } from "../core/error.ts";
 import type { CallRequest, MachineEvent } from "../core/event.ts";
@@ -19,10 +18,11 @@ import { CALLS_MAX } from "../core/limits.ts";
 import { Machine, type MachineOptions } from "../core/machine.ts";
 import { Random } from "../core/random.ts";
 import type { Address } from "../core/units.ts";
+import type { KeyRing } from "../wire/proof.ts";
 import type { Clock } from "./clock.ts";
 import { createIncarnation } from "./incarnation.ts";
 import { Runtime } from "./runtime.ts";
-import type { Store } from "./store.ts";
+import type { Opened, Store } from "./store.ts";
 import { WebSocketTransport } from "./websocket-transport.ts";
 
 /** The protocol versions that this code speaks: the first one only. */
@@ -33,10 +33,12 @@ const SEED_MAX = 2 ** 48 - 1;
 
 export interface LifeOptions {
   readonly machine: Omit<MachineOptions, "incarnation" | "random" | "image">;
-  /** Open, with `image` in it. This life closes it. */
+  /** Open, and `opened` is what was in it. This life closes it. */
   readonly store: Store;
-  readonly image: DiskImage;
+  readonly opened: Opened;
   readonly clock: Clock;
+  /** The secrets of this peer, as they are now. */
+  readonly keys: () => KeyRing;
   readonly onChange: (change: Change) => void;
   /** Whether this peer serves has changed, and others have been told what that takes. */
   readonly onReadiness: (isReady: boolean) => void;
@@ -68,9 +70,10 @@ export class Life {
   /** Does nothing yet: `start` does. */
   constructor(options: LifeOptions) {
     this.#options = options;
-    const { clock, image } = options;
+    const { clock, opened } = options;
+    const { image, startedMs } = opened;
     const wallMs = clock.wallMs();
-    this.incarnation = createIncarnation(wallMs);
+    this.incarnation = createIncarnation(startedMs);
     const random = new Random(randomInt(SEED_MAX));
     const machineOptions = { ...options.machine, incarnation: this.incarnation, random, image };
     this.machine = new Machine(machineOptions, clock.now(), wallMs);
@@ -88,6 +91,7 @@ export class Life {
         ...PROTOCOL_VERSIONS,
         ...this.machine.identity(clock.now(), clock.wallMs()),
       }),
+      keys: options.keys,
       sink: (event) => this.deliver(event),
       dialTimeoutMs: options.machine.timings.dialTimeoutMs,
       flushMs: options.machine.timings.flushMs,

@@ -8,17 +8,32 @@
 import type { DiskImage } from "../core/disk-image.ts";
 import { HearsayError } from "../core/error.ts";
 import type { Entry, MapEntries } from "../core/message.ts";
-import type { Timestamp } from "../core/units.ts";
+import type { Timestamp, WallMs } from "../core/units.ts";
+
+/** What a store held when it was opened. */
+export interface Opened {
+  readonly image: DiskImage;
+  /**
+   * When this life of the peer starts: the wall clock, or a moment after the start of the life before,
+   * whichever is later. Of two lives of one name the later-started counts [F7].
+   */
+  readonly startedMs: WallMs;
+}
 
 export interface Store {
-  /** Everything that was made durable, in this process or an earlier one. Call it once, first. */
-  open(): Promise<DiskImage>;
+  /**
+   * Everything that was made durable, in this process or an earlier one. Comes before all else.
+   * Rejects with `STORE_LOCKED`, `STORE_CORRUPT` or `STORE_FAILED`, and is closed then.
+   */
+  open(wallMs: WallMs): Promise<Opened>;
   /**
    * Makes entries and the clock's upper bound durable. Done when it returns nothing, otherwise when
    * the promise resolves; a rejection is fatal and never tried again. The entries are not copied and
    * must never change.
    */
   persist(maps: readonly MapEntries[], clockBound: Timestamp): Promise<void> | undefined;
+  /** Forgets all entries and the bound of the clock, durably: the peer begins again [A0]. */
+  clear(): Promise<void>;
   /** Waits for what is under way and lets go of the disk. Idempotent. */
   close(): Promise<void>;
 }
@@ -30,13 +45,15 @@ export interface Store {
 export class MemoryStore implements Store {
   readonly #maps = new Map<string, Map<string, Entry>>();
   #clockBound: Timestamp = 0;
+  #startedMs: WallMs = 0;
   #isOpen = false;
 
-  async open(): Promise<DiskImage> {
+  async open(wallMs: WallMs): Promise<Opened> {
     if (this.#isOpen) throw new HearsayError("STORE_LOCKED", "Cannot open the store: it is open");
     this.#isOpen = true;
+    this.#startedMs = Math.max(wallMs, this.#startedMs + 1);
     const maps = [...this.#maps].map(([map, entries]) => ({ map, entries: [...entries.values()] }));
-    return { clockBound: this.#clockBound, maps };
+    return { image: { clockBound: this.#clockBound, maps }, startedMs: this.#startedMs };
   }
 
   persist(maps: readonly MapEntries[], clockBound: Timestamp): undefined {
@@ -47,6 +64,12 @@ export class MemoryStore implements Store {
       for (const entry of entries) kept.set(entry.key, entry);
     }
     this.#clockBound = Math.max(this.#clockBound, clockBound); // [C6] A bound is never taken back.
+  }
+
+  async clear(): Promise<void> {
+    if (!this.#isOpen) throw new HearsayError("CLOSED", "Cannot clear: the store is closed");
+    this.#maps.clear();
+    this.#clockBound = 0;
   }
 
   async close(): Promise<void> {

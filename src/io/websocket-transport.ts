@@ -29,6 +29,7 @@ import {
 import type { Address, LinkId } from "../core/units.ts";
 import type { LinkCloseCode } from "../wire/close-code.ts";
 import { Handshake, type Identity, NONCE_BYTES } from "../wire/handshake.ts";
+import { type KeyRing, NO_KEYS } from "../wire/proof.ts";
 import { splitAddress } from "./discovery.ts";
 import { Outbox } from "./outbox.ts";
 import { type Ending, PeerLink } from "./peer-link.ts";
@@ -57,6 +58,8 @@ export interface WebSocketTransportOptions {
   /** Who this peer is; asked again for every handshake. */
   readonly identity: () => Identity;
   readonly sink: (event: TransportEvent) => void;
+  /** The secrets of this peer; asked again for every handshake. Default: none. */
+  readonly keys?: () => KeyRing;
   /** Time until a dial must have opened a link, in ms [G8]. */
   readonly dialTimeoutMs: number;
   /** How long messages are collected, in ms. Default 0: until the turn is over. */
@@ -107,6 +110,7 @@ export class WebSocketTransport {
 
   constructor(options: WebSocketTransportOptions) {
     this.#options = {
+      keys: () => NO_KEYS,
       handshakeTimeoutMs: HANDSHAKE_TIMEOUT_MS,
       handshakesMax: HANDSHAKES_MAX,
       linksMax: LINKS_MAX,
@@ -212,7 +216,12 @@ export class WebSocketTransport {
     const peerLink = new PeerLink({
       socket,
       createHandshake: () =>
-        new Handshake(role, this.#options.identity(), randomBytes(NONCE_BYTES)),
+        new Handshake(
+          role,
+          this.#options.identity(),
+          randomBytes(NONCE_BYTES),
+          this.#options.keys(),
+        ),
       timeoutMs: role === "dialler" ? dialTimeoutMs : handshakeTimeoutMs,
       listener: {
         onOpened: (remote) => {

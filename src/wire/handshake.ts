@@ -9,7 +9,7 @@
  *                                               open
  *
  *   hello, welcome   [MAGIC, kind, versionLow, versionHigh, cluster, name, incarnation, address,
- *                     shardCount, wallMs, founding or null, nonce, (welcome only:) proof]
+ *                     shardCount, wallMs, founding or null, nonce, key names, (welcome only:) proof]
  *   proof            [MAGIC, kind, proof]
  *
  * Theory of operation
@@ -22,8 +22,9 @@
  * Cluster and shard count must be equal. A peer that meets its own incarnation has dialled itself.
  * Everything else about the other end is for the state machine to judge.
  *
- * A proof is empty: peers have no secret yet. The frames have a place for it, and the nonces that it
- * is to be computed from, so that a peer with a secret is told apart and refused and not misread.
+ * Both ends have a secret in common, or neither has one; anything else is refused with `AUTH_FAILED`.
+ * What is proved, and how keys are chosen, is in `proof.ts`. A peer without a secret proves nothing, by
+ * an empty proof.
  *
  * Deliberately absent: time. Whoever holds the socket closes it when this takes too long [S9].
  *
@@ -57,6 +58,16 @@ import {
   isText,
 } from "./guards.ts";
 import { pack, unpack } from "./msgpack.ts";
+import {
+  commonKey,
+  KEY_ID_BYTES,
+  KEYS_MAX,
+  type KeyRing,
+  NO_KEYS,
+  type Party,
+  PROOF_BYTES,
+  statement,
+} from "./proof.ts";
 import { ownText } from "./sharing.ts";
 
 /** What a peer says of itself in hello and welcome. */
@@ -95,16 +106,11 @@ type Refuse = Extract<HandshakeStep, { readonly type: "refuse" }>;
 /** Bytes of a nonce. */
 export const NONCE_BYTES = 16;
 
-/** Bytes of the longest proof: HMAC-SHA256. */
-const PROOF_BYTES_MAX = 32;
-
 const MAGIC = "hearsay";
 const VERSION_MAX = 65_535;
 const LIMITS: ByteLimits = { bytesMax: HANDSHAKE_FRAME_BYTES_MAX, elementsMax: 64 };
 
-/** An empty proof, which is what a peer without a secret has to offer. */
-const NO_PROOF = new Uint8Array(0);
-
+type Role = "dialler" | "acceptor";
 type Kind = "hello" | "welcome" | "proof";
 type State = "expecting-hello" | "expecting-welcome" | "expecting-proof" | "open" | "refused";
 
@@ -124,19 +130,27 @@ const TRANSITIONS: Record<State, Record<Kind, State | null>> = {
 interface Introduction {
   readonly remote: Remote;
   readonly version: number;
+  readonly nonce: Uint8Array;
+  /** Place of the key that this end proves with; -1 where neither end has a secret. */
+  readonly key: number;
 }
 
 /** The handshake of one link, seen from one end. */
 export class Handshake {
+  readonly #role: Role;
   readonly #identity: Identity;
   readonly #nonce: Uint8Array;
+  readonly #keys: KeyRing;
   #state: State;
   /** The other end, once its hello or welcome was good. */
   #introduction: Introduction | undefined;
 
   /** `nonce` is 16 random bytes that no other handshake has had. */
-  constructor(role: "dialler" | "acceptor", identity: Identity, nonce: Uint8Array) {
+  constructor(role: Role, identity: Identity, nonce: Uint8Array, keys: KeyRing = NO_KEYS) {
     assert(nonce.length === NONCE_BYTES, "a nonce has 16 bytes");
+    assert(keys.ids.length <= KEYS_MAX, "a peer has few keys");
+    this.#role = role;
+    this.#keys = keys;
     this.#identity = identity;
     this.#nonce = nonce;
     this.#state = role === "dialler" ? "expecting-welcome" : "expecting-hello";
@@ -174,17 +188,21 @@ export class Handshake {
   }
 
   #takeIntroduction(kind: "hello" | "welcome", fields: readonly unknown[]): HandshakeStep {
-    const introduction = readIntroduction(fields, this.#identity);
+    const introduction = readIntroduction(fields, this.#identity, this.#keys);
     if ("code" in introduction) return introduction;
     this.#introduction = introduction;
     if (kind === "hello") return { type: "wait", reply: this.#introduce("welcome") };
-    const refusal = judgeProof(fields[PROOF_FIELD]);
-    return refusal ?? { type: "open", reply: frame("proof", NO_PROOF), ...introduction };
+    const refusal = this.#judgeProof(fields[PROOF_FIELD], introduction);
+    if (refusal !== undefined) return refusal;
+    const { remote, version } = introduction;
+    return { type: "open", reply: frame("proof", this.#proof(introduction)), remote, version };
   }
 
-  #takeProof(fields: readonly unknown[]): HandshakeStep {
-    assert(this.#introduction !== undefined, "a proof is expected only behind a hello");
-    return judgeProof(fields[0]) ?? { type: "open", ...this.#introduction };
+  #takeProof([proof]: readonly unknown[]): HandshakeStep {
+    const introduction = this.#introduction;
+    assert(introduction !== undefined, "a proof is expected only behind a hello");
+    const { remote, version } = introduction;
+    return this.#judgeProof(proof, introduction) ?? { type: "open", remote, version };
   }
 
   #introduce(kind: "hello" | "welcome"): Uint8Array {
@@ -195,22 +213,54 @@ export class Handshake {
       ...[versionLow, versionHigh, cluster, name, incarnation, address, shardCount, wallMs],
       founding === undefined ? null : [founding.time, founding.writer],
       this.#nonce,
-      ...(kind === "welcome" ? [NO_PROOF] : []),
+      this.#keys.ids,
+      ...(this.#introduction === undefined ? [] : [this.#proof(this.#introduction)]),
     );
+  }
+
+  /** This end's proof; empty where neither end has a secret. */
+  #proof(introduction: Introduction): Uint8Array {
+    if (introduction.key < 0) return new Uint8Array(0);
+    return this.#keys.prove(introduction.key, this.#statement(this.#role, introduction));
+  }
+
+  /** [S1] Says what is wrong with the other end's proof; undefined when nothing is. */
+  #judgeProof(proof: unknown, introduction: Introduction): Refuse | undefined {
+    if (!isBytes(proof, 1, PROOF_BYTES)) return malformed("proof");
+    const other = this.#role === "dialler" ? "acceptor" : "dialler";
+    const isGood =
+      introduction.key < 0
+        ? proof.length === 0
+        : this.#keys.accepts(proof, this.#statement(other, introduction));
+    return isGood ? undefined : refuse("AUTH_FAILED", "Cannot link by a proof that is wrong");
+  }
+
+  #statement(role: Role, { remote, version, nonce }: Introduction): Uint8Array {
+    const { cluster, name, incarnation, address } = this.#identity;
+    const own: Party = { name, incarnation, address, nonce: this.#nonce };
+    const other: Party = { ...remote, nonce };
+    const link = { version, cluster };
+    return this.#role === "dialler"
+      ? statement(role, link, own, other)
+      : statement(role, link, other, own);
   }
 }
 
 /** Where the proof stands among the fields of a welcome. */
-const PROOF_FIELD = 10;
+const PROOF_FIELD = 11;
 
 function frame(kind: Kind, ...fields: readonly unknown[]): Uint8Array {
   return pack([MAGIC, KINDS.indexOf(kind), ...fields]);
 }
 
 /** [S1] Judges who the other end says it is, against who this one is. */
-function readIntroduction(fields: readonly unknown[], own: Identity): Introduction | Refuse {
+function readIntroduction(
+  fields: readonly unknown[],
+  own: Identity,
+  keys: KeyRing,
+): Introduction | Refuse {
   const [versionLow, versionHigh, cluster, name, incarnation, address] = fields;
-  const [shardCount, wallMs, founding, nonce] = fields.slice(6);
+  const [shardCount, wallMs, founding, nonce, keyIds] = fields.slice(6);
   if (!isIntegerWithin(versionLow, 0, VERSION_MAX)) return malformed("versions");
   if (!isIntegerWithin(versionHigh, versionLow, VERSION_MAX)) return malformed("versions");
   const version = Math.min(versionHigh, own.versionHigh);
@@ -230,7 +280,8 @@ function readIntroduction(fields: readonly unknown[], own: Identity): Introducti
   const stamp = founding === null ? undefined : readStamp(founding);
   if (founding !== null && stamp === undefined) return malformed("founding");
   if (!isBytes(nonce, NONCE_BYTES, NONCE_BYTES) || nonce.length === 0) return malformed("nonce");
-  const refusal = judgeCluster(cluster, shardCount, own);
+  if (!isKeyIds(keyIds)) return malformed("list of keys");
+  const refusal = judgeCluster(cluster, shardCount, own) ?? judgeKeys(keyIds, keys);
   if (refusal !== undefined) return refusal;
   if (incarnation === own.incarnation) {
     return refuse("SELF", `Cannot link with "${own.name}": it is this very peer`);
@@ -242,7 +293,7 @@ function readIntroduction(fields: readonly unknown[], own: Identity): Introducti
     wallMs,
     founding: stamp,
   };
-  return { remote, version };
+  return { remote, version, nonce: nonce.slice(), key: commonKey(keys.ids, keyIds) };
 }
 
 function judgeCluster(cluster: string, shardCount: number, own: Identity): Refuse | undefined {
@@ -261,11 +312,22 @@ function judgeCluster(cluster: string, shardCount: number, own: Identity): Refus
   return undefined;
 }
 
-/** Says why a proof is not the empty one; undefined when it is. */
-function judgeProof(proof: unknown): Refuse | undefined {
-  if (!isBytes(proof, 1, PROOF_BYTES_MAX)) return malformed("proof");
-  if (proof.length === 0) return undefined;
-  return refuse("AUTH_FAILED", "Cannot link with a peer that has a secret: this peer has none");
+/** [S1] Either both ends have a secret, the same one, or neither has any. */
+function judgeKeys(theirs: readonly Uint8Array[], { ids }: KeyRing): Refuse | undefined {
+  if (ids.length === 0 && theirs.length === 0) return undefined;
+  if (ids.length === 0) {
+    return refuse("AUTH_FAILED", "Cannot link with a peer that has a secret: this peer has none");
+  }
+  if (theirs.length === 0) {
+    return refuse("AUTH_FAILED", "Cannot link with a peer that has no secret: this peer has one");
+  }
+  if (commonKey(ids, theirs) >= 0) return undefined;
+  return refuse("AUTH_FAILED", "Cannot link with a peer that has another secret");
+}
+
+function isKeyIds(value: unknown): value is readonly Uint8Array[] {
+  if (!Array.isArray(value) || value.length > KEYS_MAX) return false;
+  return value.every((id) => isBytes(id, KEY_ID_BYTES, KEY_ID_BYTES) && id.length > 0);
 }
 
 function readStamp(value: unknown): Stamp | undefined {

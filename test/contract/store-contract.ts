@@ -13,6 +13,8 @@ export interface StoreHarness {
   remove(): Promise<void>;
 }
 
+const WALL_MS = 1_790_000_000_000;
+
 const entry = (key: string, value: Entry["value"], time = 1): Entry => ({
   key,
   value,
@@ -32,11 +34,11 @@ export function storeContract(name: string, createHarness: () => Promise<StoreHa
   async function reopenedAfter(use: (store: Store) => Promise<void> | void): Promise<DiskImage> {
     const harness = await createHarness();
     const store = harness.store();
-    await store.open();
+    await store.open(WALL_MS);
     await use(store);
     await store.close();
     const reopened = harness.store();
-    const image = await reopened.open();
+    const { image } = await reopened.open(WALL_MS);
     await reopened.close();
     await harness.remove();
     return image;
@@ -49,14 +51,14 @@ export function storeContract(name: string, createHarness: () => Promise<StoreHa
 
     test("what was persisted is there when the store is opened again", async () => {
       const image = await reopenedAfter(async (store) => {
-        await store.persist([{ map: "members", entries: [entry("a", { zone: "north" })] }], 7);
+        await store.persist([{ map: "members", entries: [entry("a", ["north", 1])] }], 7);
         await store.persist([{ map: "allocations", entries: [entry("shard-0", "a")] }], 8);
       });
       expect(sorted(image)).toEqual({
         clockBound: 8,
         rows: [
           { map: "allocations", ...entry("shard-0", "a") },
-          { map: "members", ...entry("a", { zone: "north" }) },
+          { map: "members", ...entry("a", ["north", 1]) },
         ],
       });
     });
@@ -74,7 +76,7 @@ export function storeContract(name: string, createHarness: () => Promise<StoreHa
     });
 
     test("values of every kind come back as they were", async () => {
-      const value = [null, true, 1.5, "é\u{1f600}", [[]], { __proto__x: {} }];
+      const value = [null, true, 1.5, 2 ** 53 - 1, "é\u{1f600}", [[]]];
       const bytes = new Uint8Array([0, 127, 255]);
       const image = await reopenedAfter(async (store) => {
         const entries = [entry("mixed", value), entry("bytes", bytes), entry("__proto__", "key")];
@@ -94,6 +96,32 @@ export function storeContract(name: string, createHarness: () => Promise<StoreHa
       expect(sorted(image)).toEqual({ clockBound: 100, rows: [] });
     });
 
+    test("[F7] a life starts after every earlier one, though the clock has stepped back", async () => {
+      const harness = await createHarness();
+      for (const [wallMs, startedMs] of [
+        [WALL_MS, WALL_MS],
+        [WALL_MS - 60_000, WALL_MS + 1],
+        [WALL_MS + 5, WALL_MS + 5],
+      ] as const) {
+        const store = harness.store();
+        expect((await store.open(wallMs)).startedMs).toBe(startedMs);
+        await store.close();
+      }
+      await harness.remove();
+    });
+
+    test("[A0] a store that was cleared holds nothing, and takes what comes", async () => {
+      const image = await reopenedAfter(async (store) => {
+        await store.persist([{ map: "members", entries: [entry("a", 1), entry("b", 2)] }], 50);
+        await store.clear();
+        await store.persist([{ map: "members", entries: [entry("c", 3)] }], 7);
+      });
+      expect(sorted(image)).toEqual({
+        clockBound: 7,
+        rows: [{ map: "members", ...entry("c", 3) }],
+      });
+    });
+
     test("persists that are not waited for are all there after close", async () => {
       const image = await reopenedAfter((store) => {
         for (let index = 0; index < 100; index += 1) {
@@ -109,8 +137,8 @@ export function storeContract(name: string, createHarness: () => Promise<StoreHa
     test("a store that is open cannot be opened once more", async () => {
       const harness = await createHarness();
       const store = harness.store();
-      await store.open();
-      await expect(store.open()).rejects.toMatchObject({ code: "STORE_LOCKED" });
+      await store.open(WALL_MS);
+      await expect(store.open(WALL_MS)).rejects.toMatchObject({ code: "STORE_LOCKED" });
       await store.close();
       await store.close();
       await harness.remove();
@@ -119,7 +147,7 @@ export function storeContract(name: string, createHarness: () => Promise<StoreHa
     test("a closed store takes nothing", async () => {
       const harness = await createHarness();
       const store = harness.store();
-      await store.open();
+      await store.open(WALL_MS);
       await store.close();
       await expect(async () => store.persist([], 1)).rejects.toMatchObject({ code: "CLOSED" });
       await harness.remove();

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { Effect } from "../../src/core/effect.ts";
 import { EffectQueue } from "../../src/core/effect-queue.ts";
+import type { Entry, MapEntries } from "../../src/core/message.ts";
 
 /** Effects told apart by a number; even those that stand for a `persist` on its way to a disk. */
 const close = (link: number): Effect => ({ type: "close", link, code: "LEAVING" });
@@ -28,17 +29,46 @@ test("[G1] nothing behind a persist is performed before it is durable, in this s
     performed.push(numberOf(effect));
     return effect.type === "persist" ? "pending" : undefined;
   });
-  queue.push([close(1), persist(2), close(3), persist(4)]);
-  queue.push([close(5)]);
+  queue.push([close(1), persist(2), close(3)]);
+  queue.push([close(4), persist(5)]);
+  queue.push([close(6)]);
   expect(performed).toEqual([1, 2]);
 
   queue.resume();
-  expect(performed).toEqual([1, 2, 3, 4]);
+  expect(performed).toEqual([1, 2, 3, 4, 5]);
   expect(queue.isIdle).toBe(false);
 
   queue.resume();
-  expect(performed).toEqual([1, 2, 3, 4, 5]);
+  expect(performed).toEqual([1, 2, 3, 4, 5, 6]);
   expect(queue.isIdle).toBe(true);
+});
+
+test("[G1] all that waits to be durable is made so by one write, in the order of the steps", () => {
+  const entry = (key: string): Entry => ({ key, value: 1, time: 1, writer: "w" });
+  const write = (key: string, clockBound: number) => ({
+    type: "persist" as const,
+    maps: [{ map: "members", entries: [entry(key)] }],
+    clockBound,
+  });
+  const performed: Effect[] = [];
+  const queue = new EffectQueue((effect) => {
+    performed.push(effect);
+    return effect.type === "persist" ? "pending" : undefined;
+  });
+  queue.push([write("a", 1), close(1)]);
+  queue.push([write("b", 9), close(2)]);
+  queue.push([write("c", 5), close(3)]);
+  queue.resume();
+  expect(performed.slice(1)).toEqual([
+    close(1),
+    {
+      type: "persist",
+      maps: [...write("b", 9).maps, ...write("c", 5).maps],
+      clockBound: 9,
+    },
+  ]);
+  queue.resume();
+  expect(performed.slice(3)).toEqual([close(2), close(3)]);
 });
 
 test("effects that performing brings about come after those of the step under way", () => {
@@ -69,31 +99,47 @@ test("nothing is performed any more once performing has thrown", () => {
   expect(queue.isIdle).toBe(false);
 });
 
-test("any pushes and completions perform every effect once and in the order of the pushes", () => {
+test("[G1] any pushes and completions perform the others in order, and none before its own persist", () => {
   const push = fc.array(fc.boolean(), { maxLength: 6 });
   fc.assert(
     fc.property(fc.array(fc.option(push), { maxLength: 30 }), (steps) => {
       const performed: number[] = [];
-      let isPending = false;
+      let durable = 0;
+      let writing: readonly MapEntries[] | undefined;
       const queue = new EffectQueue((effect) => {
-        expect(isPending).toBe(false);
+        expect(writing).toBeUndefined();
+        if (effect.type === "persist") {
+          writing = effect.maps;
+          return "pending";
+        }
+        // Every persist that was pushed before this effect is done.
+        expect(durable).toBeGreaterThanOrEqual(persistsBefore[numberOf(effect)] ?? 0);
         performed.push(numberOf(effect));
-        isPending = effect.type === "persist";
-        return isPending ? "pending" : undefined;
+        return undefined;
       });
       const resume = (): void => {
-        isPending = false;
+        durable += writing?.length ?? 0;
+        writing = undefined;
         queue.resume();
       };
-      let pushed = 0;
+      const persistsBefore: number[] = [];
+      let persists = 0;
+      const effectOf = (isPersist: boolean): Effect => {
+        if (!isPersist) {
+          persistsBefore.push(persists);
+          return close(persistsBefore.length - 1);
+        }
+        persists += 1;
+        return { type: "persist", maps: [{ map: "m", entries: [] }], clockBound: 1 };
+      };
       for (const step of steps) {
         // A null stands for the disk being done.
-        if (step !== null) {
-          queue.push(step.map((isPersist) => (isPersist ? persist(pushed++) : close(pushed++))));
-        } else if (isPending) resume();
+        if (step !== null) queue.push(step.map(effectOf));
+        else if (writing !== undefined) resume();
       }
-      while (isPending) resume();
-      expect(performed).toEqual(Array.from({ length: pushed }, (_, index) => index));
+      while (writing !== undefined) resume();
+      expect(performed).toEqual(persistsBefore.map((_, index) => index));
+      expect(durable).toBe(persists);
       expect(queue.isIdle).toBe(true);
     }),
   );

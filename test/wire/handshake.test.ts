@@ -52,6 +52,7 @@ const remoteOf = ({ name, incarnation, address, wallMs, founding }: Identity) =>
 const HELLO: readonly unknown[] = [
   ...["hearsay", 0, 1, 1, "hearsay", "carl", "carl-1", "10.0.0.3:7100", 256, 1000, null],
   nonceOf(3),
+  [],
 ];
 
 test("[S1] hello, welcome and proof open a link at both ends", () => {
@@ -82,20 +83,20 @@ test("[S1] the frames of the handshake are those of protocol version 1", () => {
   expect([hello, welcome, proof].map(hex)).toEqual([
     hex(
       bytesOf(
-        "9c a7 68656172736179 00 01 01 a7 68656172736179 a4 616e6e61" +
+        "9d a7 68656172736179 00 01 01 a7 68656172736179 a4 616e6e61" +
           "d921 6d687a30716b33632d587531704133664c5347716b336e423077337a5230512d30" +
           "ad 31302e302e302e313a37313030 cd0100 cb4279b76daa800000 c0" +
-          "c410 01010101010101010101010101010101",
+          "c410 01010101010101010101010101010101 90",
       ),
     ),
     hex(
       bytesOf(
-        "9d a7 68656172736179 01 01 01 a7 68656172736179 a4 62657274" +
+        "9e a7 68656172736179 01 01 01 a7 68656172736179 a4 62657274" +
           "d921 6d687a30716b34302d5a3265596b53316f5137613163566239786b30546e412d37" +
           "ad 31302e302e302e323a37313030 cd0100 cb4279b76daa8fa000" +
           "92 cb42ed54c9cb440000" +
           "d921 6d687a30716b34302d5a3265596b53316f5137613163566239786b30546e412d37" +
-          "c410 02020202020202020202020202020202 c400",
+          "c410 02020202020202020202020202020202 90 c400",
       ),
     ),
     hex(bytesOf("93 a7 68656172736179 02 c400")),
@@ -202,11 +203,24 @@ test.each([
   ["a founding that is no stamp", pack(HELLO.with(10, [1]))],
   ["a founding in the year 2^53", pack(HELLO.with(10, [2 ** 53, "w"]))],
   ["a founding by nobody", pack(HELLO.with(10, [1, ""]))],
-  ["no nonce", pack(HELLO.slice(0, -1))],
+  ["no nonce", pack(HELLO.slice(0, -2))],
+  ["no keys", pack(HELLO.slice(0, -1))],
   ["a short nonce", pack(HELLO.with(11, new Uint8Array(15)))],
   ["a long nonce", pack(HELLO.with(11, new Uint8Array(32)))],
   ["an empty nonce", pack(HELLO.with(11, new Uint8Array(0)))],
   ["a nonce of text", pack(HELLO.with(11, "0123456789abcdef"))],
+  ["keys that are no list", pack(HELLO.with(12, 1))],
+  ["a key without a name", pack(HELLO.with(12, [new Uint8Array(0)]))],
+  ["a key with a long name", pack(HELLO.with(12, [new Uint8Array(16)]))],
+  [
+    "five keys",
+    pack(
+      HELLO.with(
+        12,
+        Array.from({ length: 5 }, () => new Uint8Array(8)),
+      ),
+    ),
+  ],
 ])("[S1] a hello with %s is refused", (_, bytes) => {
   expect(acceptor().receive(bytes)).toMatchObject({ type: "refuse", code: "MALFORMED_FRAME" });
 });
