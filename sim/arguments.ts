@@ -4,6 +4,7 @@
  * Every option of a run has a flag, and a request is written with the same table that reads it. So any
  * run, one that was shrunk too, is one exact command.
  */
+import { DOWNING_FORMS, isDowning } from "../src/core/downing.ts";
 import { SHARDS_MAX } from "../src/core/limits.ts";
 import {
   FAULT_KINDS,
@@ -90,11 +91,13 @@ const RUN_FLAGS: RunFlags = {
   lossProbability: flag("loss", "0.3", "share of frames that are lost", real(0, 1)),
   duplicateProbability: flag("duplicate", "0.5", "share of frames that come twice", real(0, 1)),
   bytesPerMs: flag("bandwidth", "BYTES", "what a link carries in a ms", real(1, 1e9)),
-  downing: flag("downing", "RULE", "who goes on after a partition: majority, or off (all)", {
-    what: '"majority" or "off"',
-    read: (text) => (text === "majority" || text === "off" ? text : undefined),
+  downing: flag("downing", "RULE", `who goes on after a partition: ${DOWNING_FORMS.join(", ")}`, {
+    what: `one of ${DOWNING_FORMS.join(", ")}`,
+    read: (text) => (isDowning(text) ? text : undefined),
     write: (value) => value,
   }),
+  eraMs: flag("era", "6s", "length of an era; a day for none in a run", duration(1, DAY_MS)),
+  meshMax: flag("mesh-max", "N", "members up to which each links to each", integer(1, PEERS_MAX)),
   startSpreadMs: flag("start-spread", "6s", "time in which all are started", duration(0, DAY_MS)),
   isCoreHealed: flag("core", "WHO", "who is healed in the end: all, or some (others never)", {
     what: '"all" or "some"',

@@ -29,6 +29,8 @@ export interface Checker {
   /** A call was made; what it asks for is known to whoever made it. */
   answered?(peer: SimulatedPeer, call: number, outcome: Outcome): void;
   stepped?(peer: SimulatedPeer, event: MachineEvent): void;
+  /** A quarter of a second or less has passed, with all peers as they are now. */
+  sampled?(peers: readonly SimulatedPeer[]): void;
   /** The peers that were healed have settled. */
   settled?(peers: readonly SimulatedPeer[]): void;
 }

@@ -27,10 +27,13 @@ export interface End {
 export interface Medium {
   readonly world: World;
   delayMs(byteLength: number): number;
-  loss(): undefined | number | "silence" | "reset";
+  loss(from: string, to: string): undefined | number | "silence" | "reset";
   copies(): number;
   /** What waits for a direction to heal; undefined when it is open. */
   cutBetween(from: string, to: string): (() => void)[] | undefined;
+  /** Whether what is sent in this direction is answered by a reset. */
+  rejects(from: string, to: string): boolean;
+  sent(bytes: Uint8Array): void;
   count(byteLength: number): void;
   forget(connection: Connection): void;
 }
@@ -64,6 +67,10 @@ export class Connection {
     return this.#isOpen;
   }
 
+  get world(): World {
+    return this.#medium.world;
+  }
+
   attach(side: Side, end: End): void {
     this.#ends[side] = end;
   }
@@ -75,6 +82,7 @@ export class Connection {
   /** Sends a frame from `side`. The bytes must not be changed afterwards. */
   send(side: Side, bytes: Uint8Array): void {
     if (!this.#isOpen) return;
+    this.#medium.sent(bytes);
     const direction = this.#directions[side];
     direction.bufferedBytes += bytes.length;
     if (direction.bufferedBytes > BUFFERED_BYTES_MAX) {
@@ -85,12 +93,8 @@ export class Connection {
       direction.isCongested = true;
       this.#ends[side]?.onCongested();
     }
-    const other = otherSide(side);
     const copies = this.#medium.copies();
-    this.#travel(side, bytes.length, () => {
-      this.#drain(side, bytes.length);
-      for (let copy = 0; copy < copies; copy += 1) this.#ends[other]?.onFrame(bytes);
-    });
+    this.#travel(side, bytes.length, () => this.#deliver(side, bytes, copies));
   }
 
   /** Ends the connection with a close frame from `side`, behind all that it sent. */
@@ -136,6 +140,12 @@ export class Connection {
     this.#directions[1].isSilent = true;
   }
 
+  #deliver(side: Side, bytes: Uint8Array, copies: number): void {
+    this.#drain(side, bytes.length);
+    const other = otherSide(side);
+    for (let copy = 0; copy < copies; copy += 1) this.#ends[other]?.onFrame(bytes);
+  }
+
   #drain(side: Side, byteLength: number): void {
     const direction = this.#directions[side];
     direction.bufferedBytes -= byteLength;
@@ -161,7 +171,7 @@ export class Connection {
     const { world } = this.#medium;
     this.#medium.count(byteLength);
     let delayMs = this.#medium.delayMs(byteLength);
-    const loss = this.#medium.loss();
+    const loss = this.#medium.loss(...this.#way(side));
     if (loss === "reset") {
       world.plan(delayMs, () => this.reset());
       return;
@@ -174,9 +184,18 @@ export class Connection {
     world.plan(at - world.now, () => this.#arriveUncut(side, arrive));
   }
 
+  /** From whom to whom `side` sends. */
+  #way(side: Side): [from: string, to: string] {
+    return side === 0 ? [this.dialler, this.acceptor] : [this.acceptor, this.dialler];
+  }
+
   #arriveUncut(side: Side, arrive: () => void): void {
     if (this.#directions[side].isSilent) return;
-    const [from, to] = side === 0 ? [this.dialler, this.acceptor] : [this.acceptor, this.dialler];
+    const [from, to] = this.#way(side);
+    if (this.#medium.rejects(from, to)) {
+      this.reset();
+      return;
+    }
     const cut = this.#medium.cutBetween(from, to);
     if (cut === undefined) arrive();
     else cut.push(() => this.#arriveUncut(side, arrive));

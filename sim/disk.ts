@@ -5,12 +5,13 @@
  * done or not. The image is what `persist` effects made of it, and nothing else.
  */
 import type { DiskImage } from "../src/core/disk-image.ts";
-import type { Entry, MapEntries } from "../src/core/message.ts";
+import type { Entry, MapEntries, MapKeys } from "../src/core/message.ts";
 import type { Random } from "../src/core/random.ts";
 
 interface Write {
   readonly maps: readonly MapEntries[];
   readonly clockBound: number;
+  readonly dropped: readonly MapKeys[];
 }
 
 export class Disk {
@@ -24,8 +25,8 @@ export class Disk {
     return { clockBound: this.#clockBound, maps };
   }
 
-  begin(maps: readonly MapEntries[], clockBound: number): void {
-    this.#unsynced = { maps, clockBound };
+  begin(maps: readonly MapEntries[], clockBound: number, dropped: readonly MapKeys[]): void {
+    this.#unsynced = { maps, clockBound, dropped };
   }
 
   sync(): void {
@@ -36,6 +37,9 @@ export class Disk {
       const stored = this.#maps.get(map) ?? new Map<string, Entry>();
       for (const entry of entries) stored.set(entry.key, entry);
       this.#maps.set(map, stored);
+    }
+    for (const { map, keys } of write.dropped) {
+      for (const key of keys) this.#maps.get(map)?.delete(key);
     }
     this.#clockBound = write.clockBound;
   }

@@ -26,8 +26,15 @@ import type { World } from "./world.ts";
 /** Longest stay of a fault that passes, in ms. */
 const FAULT_MS_MAX = 12_000;
 const CLOG_MS_MAX = 5000;
+/** In a rolling restart: from one peer to the next, and how long each is down, in ms. */
+const ROLL_MS = 900;
+const DOWN_MS = 300;
 const STEPS_MS = [1500, 4000, -1500, -4000, 60_000, -60_000];
 const HOUR_MS = 3_600_000;
+/** How long a process lives on after it said goodbye, in ms. */
+const LEAVE_MS = 50;
+/** Who has left may be away for long: until eras forget it, where they are short, in ms. */
+const AWAY_MS_MAX = 40_000;
 
 /** Faults that need more than the peers: the simulation supplies them. */
 export interface Intruders {
@@ -48,6 +55,8 @@ export class Faults {
   /** The stream of what happens now. */
   #random: Random;
   #isOver = false;
+  /** When all peers will have been restarted. */
+  #rollsUntil = 0;
 
   constructor(
     world: World,
@@ -96,6 +105,7 @@ export class Faults {
       peer.slowMs = 0;
       peer.crashInEffects = undefined;
       peer.resume();
+      if (peer.isLeaving) peer.kill(); // It does not come back by itself.
       peer.start();
     }
   }
@@ -133,7 +143,21 @@ export class Faults {
     clone: () => this.#intruders.clone(this.#any()),
     hostile: () => this.#intruders.hostile(),
     stranger: () => this.#intruders.stranger(),
+    leave: () => this.#leave(),
+    reject: () => this.#cut(halves(this.#names, this.#random), true),
   };
+
+  #leave(): void {
+    const peer = this.#any();
+    const wipe = this.#random.chance(0.5);
+    peer.leave();
+    this.#world.plan(LEAVE_MS, () => {
+      if (peer.isLeaving) peer.kill();
+    });
+    this.#undo(this.#random.below(AWAY_MS_MAX), () => {
+      if (!peer.isLeaving) peer.start({ wipe });
+    });
+  }
 
   #clog(): void {
     for (const from of this.#names) {
@@ -161,12 +185,16 @@ export class Faults {
     this.#later(() => peer.start());
   }
 
+  /** Nobody begins to restart all peers before the last time is over. */
   #roll(): void {
-    shuffled(this.#peers, this.#random).forEach((peer, index) => {
-      this.#world.plan(index * 900, () => {
+    const order = shuffled(this.#peers, this.#random);
+    if (this.#world.now < this.#rollsUntil) return;
+    this.#rollsUntil = this.#world.now + order.length * ROLL_MS;
+    order.forEach((peer, index) => {
+      this.#world.plan(index * ROLL_MS, () => {
         if (!this.#isOver) peer.kill();
       });
-      this.#world.plan(index * 900 + 300, () => peer.start());
+      this.#world.plan(index * ROLL_MS + DOWN_MS, () => peer.start());
     });
   }
 
@@ -210,12 +238,12 @@ export class Faults {
     });
   }
 
-  #cut(cut: readonly Direction[]): void {
-    this.#cutFor(cut, this.#random.below(FAULT_MS_MAX));
+  #cut(cut: readonly Direction[], rejects = false): void {
+    this.#cutFor(cut, this.#random.below(FAULT_MS_MAX), rejects);
   }
 
-  #cutFor(cut: readonly Direction[], ms: number): void {
-    for (const [from, to] of cut) this.#network.cut(from, to);
+  #cutFor(cut: readonly Direction[], ms: number, rejects = false): void {
+    for (const [from, to] of cut) this.#network.cut(from, to, rejects);
     this.#undo(ms, () => {
       for (const [from, to] of cut) this.#network.heal(from, to);
     });

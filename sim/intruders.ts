@@ -6,7 +6,7 @@
  * of exchanges that nobody began. None of it may change any state (the checker looks for its mark).
  */
 import type { Remote } from "../src/core/event.ts";
-import type { Message, Value } from "../src/core/message.ts";
+import { type Message, NO_ERA, type Value } from "../src/core/message.ts";
 import { Random } from "../src/core/random.ts";
 import { encodeFrames } from "../src/wire/frames.ts";
 import { Handshake, NONCE_BYTES } from "../src/wire/handshake.ts";
@@ -130,6 +130,7 @@ export class IntruderSquad {
         entryCount: from,
         summary: this.#bytes(31),
         pulled: from % 2 === 0,
+        era: from % 3 === 0 ? { number: from, mark: exchange, before: 1 } : NO_ERA,
       },
       { type: "symbols", exchange, from: 0, cells: this.#bytes(12 * this.#random.below(50)) },
       { type: "more", exchange, from, count: 4096 },
@@ -140,7 +141,7 @@ export class IntruderSquad {
       { type: "probe-answer", probe: this.#random.below(20), outcome: "refused" },
       { type: "probe", probe: 1, subject: name, incarnation: "x", address: "127.0.0.1:22" },
       this.#forgery("allocations", "shard-0", [HOSTILE_MARK], FUTURE_MS),
-      this.#forgery("members", name, ["left", "somebody-else", 0, "x:1", null, 1, false], 0),
+      this.#forgery("members", name, ["left", "somebody-else", 0, "x:1", null, 1, false, 0, 0], 0),
       this.#forgedRow(victim, incarnation),
       this.#forgedRow(victim, `0-${FORGED_ZONE}`),
     ];
@@ -155,7 +156,7 @@ export class IntruderSquad {
   /** A row of the victim that looks as if `incarnation` had written it. */
   #forgedRow({ name, address }: Remote, incarnation: string): Message {
     const status = this.#random.chance(0.5) ? "alive" : "left";
-    const row = [status, incarnation, 0, address, FORGED_ZONE, 3, true];
+    const row = [status, incarnation, 0, address, FORGED_ZONE, 3, true, 0, 0];
     return this.#forgery("members", name, row, 0, incarnation);
   }
 

@@ -2,7 +2,8 @@
  * The network between simulated peers: who can be dialled, how long frames take, what is cut.
  *
  * A cut has a direction. Dials need both, and come to nothing across a cut after their time-out; where
- * nobody listens they are refused, and where the host is down nobody answers at all.
+ * nobody listens they are refused, and where the host is down nobody answers at all. A cut that rejects
+ * does what some firewalls do: it refuses dials and resets what was open.
  */
 import type { Random } from "../src/core/random.ts";
 import { Connection, type End, type Medium } from "./connection.ts";
@@ -16,6 +17,8 @@ export interface NetworkOptions {
   readonly bytesPerMs: number;
   /** Share of frames whose segment is lost, 0 to 1. */
   readonly lossProbability: number;
+  /** The same for what one peer sends to another. Default: `lossProbability`, for all. */
+  readonly lossBetween?: (from: string, to: string) => number;
   /** Share of frames that arrive twice, 0 to 1. No TCP does that; no peer may mind it. */
   readonly duplicateProbability: number;
 }
@@ -44,12 +47,18 @@ export class Network implements Medium {
   /** Hosts without power: they do not even refuse. */
   readonly #dark = new Set<string>();
   readonly #connections = new Set<Connection>();
-  /** Directions that are cut, by `from to`, and what waits for each to heal. */
-  readonly #cuts = new Map<string, (() => void)[]>();
+  /** Directions that are cut, by `from`, then `to`, and what waits for each to heal. */
+  readonly #cuts = new Map<string, Map<string, (() => void)[]>>();
+  /** Of the cuts, those that reject. */
+  readonly #rejecting = new Set<string>();
+  /** How often a direction was cut or healed: while it is the same, so are `cuts`. */
+  cutChanges = 0;
   /** After the faults have ended: nothing is lost or doubled any more. */
   #isCalm = false;
   frames = 0;
   bytes = 0;
+  /** Told of every frame that is sent; close frames, which are empty, are none. */
+  onSent: ((bytes: Uint8Array) => void) | undefined;
 
   constructor(world: World, random: Random, options: NetworkOptions) {
     this.world = world;
@@ -72,6 +81,15 @@ export class Network implements Medium {
     if (isDark) this.#dark.add(address);
   }
 
+  /** Keeps a host that listens from being reached by dials, until it is shown again. */
+  hide(address: string): void {
+    this.#dark.add(address);
+  }
+
+  show(address: string): void {
+    this.#dark.delete(address);
+  }
+
   /** Dials; `done` hears of it after a round trip, or after `timeoutMs` when nobody answers. */
   dial(from: string, address: string, timeoutMs: number, done: (result: DialResult) => void): void {
     const roundTripMs = this.delayMs(0) + this.delayMs(0);
@@ -81,7 +99,9 @@ export class Network implements Medium {
       const isCut =
         owner !== undefined &&
         (this.cutBetween(from, owner) !== undefined || this.cutBetween(owner, from) !== undefined);
-      if (isCut || this.#dark.has(address) || roundTripMs > timeoutMs) {
+      if (owner !== undefined && (this.rejects(from, owner) || this.rejects(owner, from))) {
+        done("refused");
+      } else if (isCut || this.#dark.has(address) || roundTripMs > timeoutMs) {
         this.world.plan(Math.max(0, timeoutMs - roundTripMs), () => done("unreachable"));
       } else if (listener === undefined) done("refused");
       else done(this.#connect(from, listener));
@@ -103,8 +123,9 @@ export class Network implements Medium {
   }
 
   /** What happens to a frame: undefined, a delay in ms, or worse. */
-  loss(): undefined | number | "silence" | "reset" {
-    const { lossProbability } = this.#options;
+  loss(from: string, to: string): undefined | number | "silence" | "reset" {
+    const { lossBetween } = this.#options;
+    const lossProbability = lossBetween?.(from, to) ?? this.#options.lossProbability;
     if (lossProbability === 0 || this.#isCalm || !this.#random.chance(lossProbability)) {
       return undefined;
     }
@@ -124,28 +145,43 @@ export class Network implements Medium {
     this.#isCalm = true;
   }
 
-  /** Cuts one direction. */
-  cut(from: string, to: string): void {
-    const direction = `${from} ${to}`;
-    if (!this.#cuts.has(direction)) this.#cuts.set(direction, []);
+  /** Cuts one direction; one that `rejects` answers for whom it hides. */
+  cut(from: string, to: string, rejects = false): void {
+    if (rejects) this.#rejecting.add(`${from} ${to}`);
+    const cuts = this.#cuts.get(from) ?? new Map<string, (() => void)[]>();
+    this.#cuts.set(from, cuts);
+    if (cuts.has(to)) return;
+    cuts.set(to, []);
+    this.cutChanges += 1;
   }
 
   /** Heals one direction; held frames go on. */
   heal(from: string, to: string): void {
-    const direction = `${from} ${to}`;
-    const waiting = this.#cuts.get(direction) ?? [];
-    this.#cuts.delete(direction);
+    this.#rejecting.delete(`${from} ${to}`);
+    const cuts = this.#cuts.get(from);
+    const waiting = cuts?.get(to);
+    if (cuts === undefined || waiting === undefined) return;
+    cuts.delete(to);
+    if (cuts.size === 0) this.#cuts.delete(from);
+    this.cutChanges += 1;
     for (const resume of waiting) resume();
   }
 
   /** What waits for this direction to heal; undefined when it is open. */
   cutBetween(from: string, to: string): (() => void)[] | undefined {
-    return this.#cuts.size === 0 ? undefined : this.#cuts.get(`${from} ${to}`);
+    return this.#cuts.size === 0 ? undefined : this.#cuts.get(from)?.get(to);
+  }
+
+  /** Whether what is sent in this direction is answered by a reset. */
+  rejects(from: string, to: string): boolean {
+    return this.#rejecting.size > 0 && this.#rejecting.has(`${from} ${to}`);
   }
 
   /** Directions that are cut now, as [from, to]. */
   cuts(): [string, string][] {
-    return [...this.#cuts.keys()].map((direction) => direction.split(" ") as [string, string]);
+    return [...this.#cuts].flatMap(([from, cuts]) =>
+      [...cuts.keys()].map((to): [string, string] => [from, to]),
+    );
   }
 
   /** Resets every connection that `filter` picks. */
@@ -155,6 +191,10 @@ export class Network implements Medium {
 
   forget(connection: Connection): void {
     this.#connections.delete(connection);
+  }
+
+  sent(bytes: Uint8Array): void {
+    this.onSent?.(bytes);
   }
 
   count(byteLength: number): void {

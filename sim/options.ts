@@ -7,7 +7,14 @@
  *
  * Source: Groce et al., "Swarm testing", ISSTA 2012.
  */
+import type { Downing } from "../src/core/downing.ts";
+import { MESH_MAX } from "../src/core/overlay.ts";
 import { Random } from "../src/core/random.ts";
+
+const DAY_MS = 86_400_000;
+
+/** Eras that are shorter than this cost more than nothing while a cluster is idle, in ms. */
+export const ERA_MS_MIN = 3_600_000;
 
 /** Kinds of fault, each with what it does. */
 export const FAULTS = {
@@ -35,6 +42,8 @@ export const FAULTS = {
   clone: "a second process is started with the name and the disk of another",
   hostile: "an admitted peer sends bytes, entries and exchanges that make no sense",
   stranger: "a peer of another cluster dials everybody",
+  leave: "a peer leaves, and comes back later, with its disk or with an empty one",
+  reject: "a firewall between two sides answers dials and frames with resets",
 } as const;
 
 export type FaultKind = keyof typeof FAULTS;
@@ -65,6 +74,10 @@ export const WORKLOADS = {
 export type WorkloadKind = keyof typeof WORKLOADS;
 export const WORKLOAD_KINDS = Object.keys(WORKLOADS) as WorkloadKind[];
 
+/** Share of the runs that have an overlay, and how many peers more than others: 5 link each to each. */
+const SPARSE_SHARE = 0.3;
+const MORE_PEERS = 6;
+
 /** What a run is made of. */
 export interface RunOptions {
   readonly seed: number;
@@ -84,7 +97,11 @@ export interface RunOptions {
   readonly lossProbability: number;
   readonly duplicateProbability: number;
   readonly bytesPerMs: number;
-  readonly downing: "majority" | "off";
+  readonly downing: Downing;
+  /** Length of an era, in ms: a day, unless eras are to come and go in a run. */
+  readonly eraMs: number;
+  /** Members up to which everybody links to everybody. */
+  readonly meshMax: number;
   /** Over how many ms peers are started. */
   readonly startSpreadMs: number;
   /** Whether in the end only some peers are healed, and all other trouble stays. */
@@ -104,9 +121,10 @@ export function drawOptions(request: RunRequest): RunOptions {
   const kinds = faults === "swarm" ? swarm : faults === "none" ? [] : faults;
   const has = (kind: FaultKind) => kinds.includes(kind);
   const rates = [random.unit(), random.unit(), random.unit(), random.unit()] as const;
+  const peers = 2 + random.below(6);
   const drawn: RunOptions = {
     seed: request.seed,
-    peers: 2 + random.below(6),
+    peers,
     shards: 1 + random.below(24),
     durationMs: 10_000 + random.below(50_000),
     faults: kinds,
@@ -120,10 +138,22 @@ export function drawOptions(request: RunRequest): RunOptions {
     duplicateProbability: has("duplicate") ? 0.5 * rates[2] : 0,
     bytesPerMs: has("narrow") ? 20 + 500 * rates[3] : CALM.narrow.bytesPerMs,
     downing: random.chance(0.7) ? "majority" : "off",
+    meshMax: MESH_MAX,
     startSpreadMs: random.pick([0, 50, 6000]) ?? 0,
     isCoreHealed: random.chance(0.4),
+    eraMs: random.pick([DAY_MS, DAY_MS, 8000, 20_000]) ?? DAY_MS,
   };
-  return { ...drawn, ...asked };
+  const options = { ...drawn, ...drawSparse(random, drawn), ...asked };
+  const quorum = Math.floor(options.peers / 2) + 1;
+  const rule = random.pick(["majority", "majority", "oldest", `static-quorum=${quorum}`] as const);
+  if (asked.downing !== undefined || drawn.downing === "off" || rule === undefined) return options;
+  return { ...options, downing: rule };
+}
+
+/** Some runs have an overlay, although few peers are enough for most of what can go wrong. */
+function drawSparse(random: Random, { peers }: RunOptions): Partial<RunOptions> {
+  const [isSparse, meshMax] = [random.chance(SPARSE_SHARE), 2 + random.below(5)];
+  return isSparse ? { peers: peers + MORE_PEERS, meshMax } : {};
 }
 
 /** Some runs have nearly all kinds of fault, some nearly none. */
@@ -134,15 +164,21 @@ function drawSwarm(random: Random): FaultKind[] {
 
 /** The shortest request that draws exactly these options. */
 export function requestFor(options: RunOptions): RunRequest {
-  const { seed } = options;
-  const isSwarm = isEqual(drawOptions({ seed }).faults, options.faults);
-  const named = options.faults.length === 0 ? ("none" as const) : options.faults;
-  const start: RunRequest = isSwarm ? { seed } : { seed, faults: named };
-  const drawn = drawOptions(start);
-  const other = Object.entries(options).filter(
-    ([name, value]) => name !== "faults" && !isEqual(drawn[name as keyof RunOptions], value),
+  const { seed, faults, ...others } = options;
+  const isSwarm = isEqual(drawOptions({ seed }).faults, faults);
+  const named = faults.length === 0 ? ("none" as const) : faults;
+  const whole: RunRequest = isSwarm ? { seed, ...others } : { seed, faults: named, ...others };
+  // Some of what is drawn follows from what is asked for: a quorum from the number of peers.
+  return Object.keys(others).reduce((request, name) => {
+    const { [name as keyof typeof others]: _, ...shorter } = request;
+    return isSameRun(drawOptions(shorter), options) ? shorter : request;
+  }, whole);
+}
+
+function isSameRun(one: RunOptions, other: RunOptions): boolean {
+  return Object.entries(one).every(([name, value]) =>
+    isEqual(value, other[name as keyof RunOptions]),
   );
-  return { ...start, ...Object.fromEntries(other) };
 }
 
 function isEqual(one: unknown, other: unknown): boolean {

@@ -9,17 +9,22 @@ import type { Change, Effect } from "../src/core/effect.ts";
 import { EffectQueue } from "../src/core/effect-queue.ts";
 import type { CallRequest, MachineEvent } from "../src/core/event.ts";
 import { Machine, type MachineOptions } from "../src/core/machine.ts";
-import type { MapEntries } from "../src/core/message.ts";
+import type { MapEntries, MapKeys } from "../src/core/message.ts";
 import { Random } from "../src/core/random.ts";
 import { Disk } from "./disk.ts";
 import { SimulatedLinks } from "./links.ts";
 import type { Network } from "./network.ts";
-import type { World } from "./world.ts";
+import type { Planned, World } from "./world.ts";
 
 /** Unix ms at which every run begins. */
 export const WALL_START_MS = 1_800_000_000_000;
 
 const ALARM_MS_MIN = 1e-3;
+
+/** The incarnation of a life that began at `startedMs`. */
+export function incarnationOf(address: string, startedMs: number, life: number): string {
+  return `${Math.floor(startedMs).toString(36)}-${address}-${life}`;
+}
 
 export interface PeerOptions extends Omit<MachineOptions, "incarnation" | "image" | "random"> {
   /** How long a write takes to be durable, in ms. Default 0, as with a memory store. */
@@ -27,6 +32,16 @@ export interface PeerOptions extends Omit<MachineOptions, "incarnation" | "image
 }
 
 export type Outcome = Extract<Effect, { type: "answer" }>["outcome"];
+
+/** What a peer shows of what it holds. */
+export interface Summary {
+  /** Names of its table, its view and its whole replica. */
+  readonly table: string;
+  readonly view: string;
+  readonly replica: string;
+  /** How many members it counts as alive. */
+  readonly alive: number;
+}
 
 /** What one may want to hear of simulated peers. */
 export interface Observer {
@@ -59,6 +74,8 @@ export class SimulatedPeer {
   /** Dies instead of carrying out the effect that many effects from now. */
   crashInEffects: number | undefined;
   stoppedWith: string | undefined;
+  /** It has said goodbye, or is about to, and its process has yet to end. */
+  isLeaving = false;
   readonly #world: World;
   readonly #network: Network;
   readonly #random: Random;
@@ -67,10 +84,13 @@ export class SimulatedPeer {
   #effects = new EffectQueue((effect) => this.#perform(effect));
   #held: (() => void)[] = [];
   #busyUntil = 0;
-  #cancelAlarm: () => void = () => {};
+  #alarm: Planned | undefined;
   #alarmAt = Number.POSITIVE_INFINITY;
   #bootedAt = 0;
   #callCount = 0;
+  /** How many steps of any life have changed what the peer holds, and its summary since the last. */
+  #changes = 0;
+  #summary: Summary | undefined;
 
   constructor(
     world: World,
@@ -119,11 +139,13 @@ export class SimulatedPeer {
   kill(isDark = false): void {
     if (this.state === "down") return;
     this.state = "down";
+    this.isLeaving = false;
     const kept = this.disk.crash(this.#random);
     if (kept.length > 0) this.#observer.persisted?.(this, kept);
     this.machine = undefined;
+    this.#changed();
     this.#held = [];
-    this.#cancelAlarm();
+    this.#alarm?.cancel();
     this.crashInEffects = undefined;
     this.#network.unlisten(this.options.address, isDark);
     this.links.drop(isDark);
@@ -140,6 +162,32 @@ export class SimulatedPeer {
     const held = this.#held;
     this.#held = [];
     for (const run of held) this.run(run);
+  }
+
+  /** Makes it say goodbye; whoever asks for that ends the process. */
+  leave(): void {
+    if (this.state === "down") return;
+    this.isLeaving = true;
+    this.call({ type: "leave" });
+  }
+
+  get isPrompt(): boolean {
+    return this.state === "up" && this.slowMs === 0;
+  }
+
+  /** Grows whenever what the peer holds may have changed: until then all that follows is the same. */
+  get changes(): number {
+    return this.#changes;
+  }
+
+  /** Undefined while there is no machine. */
+  get summary(): Summary | undefined {
+    if (this.#summary === undefined && this.machine !== undefined) {
+      const { fingerprint, viewId, replica, members } = this.machine.status();
+      const { alive } = members;
+      this.#summary = { table: fingerprint, view: viewId, replica, alive };
+    }
+    return this.#summary;
   }
 
   /** The number that the next call will have. */
@@ -176,7 +224,9 @@ export class SimulatedPeer {
   step(event: MachineEvent): void {
     const { machine } = this;
     if (machine === undefined) return;
-    this.#effects.push(machine.step(event, this.now, this.wallMs));
+    const effects = machine.step(event, this.now, this.wallMs);
+    if (effects[0]?.type === "persist") this.#changed();
+    this.#effects.push(effects);
     if (this.machine !== machine) return; // It died, or began again.
     this.#arm();
     this.#observer.stepped?.(this, event);
@@ -186,15 +236,15 @@ export class SimulatedPeer {
     this.lives += 1;
     this.#bootedAt = this.#world.now - this.#random.below(1_000_000);
     this.#busyUntil = 0;
-    const started = Math.floor(this.wallMs).toString(36);
-    const incarnation = `${started}-${this.options.address}-${this.lives}`;
+    const incarnation = incarnationOf(this.options.address, this.wallMs, this.lives);
     const random = new Random(this.#random.uint32());
     const { image } = this.disk;
     const options = { ...this.options, join: this.#join, incarnation, image, random };
     this.#effects = new EffectQueue((effect) => this.#perform(effect));
     this.machine = new Machine(options, this.now, this.wallMs);
+    this.#changed();
     this.#alarmAt = Number.POSITIVE_INFINITY;
-    this.#cancelAlarm();
+    this.#alarm?.cancel();
     this.#observer.booted?.(this);
     this.step({ type: "started" });
   }
@@ -202,20 +252,22 @@ export class SimulatedPeer {
   #arm(): void {
     const deadline = this.machine?.deadline() ?? Number.POSITIVE_INFINITY;
     if (deadline >= this.#alarmAt) return;
-    this.#cancelAlarm();
+    this.#alarm?.cancel();
     this.#alarmAt = deadline;
     const { lives } = this;
     // Sums of fractions are not exact: an alarm that comes a hair too early must not come again at
     // the very same moment, or time would stand still.
-    this.#cancelAlarm = this.#world.plan(Math.max(ALARM_MS_MIN, deadline - this.now), () =>
-      this.run(() => {
-        if (this.lives !== lives) return;
-        this.#alarmAt = Number.POSITIVE_INFINITY;
-        const due = this.machine?.deadline() ?? Number.POSITIVE_INFINITY;
-        if (due <= this.now) this.step({ type: "woken" });
-        else this.#arm();
-      }),
+    this.#alarm = this.#world.plan(Math.max(ALARM_MS_MIN, deadline - this.now), () =>
+      this.run(() => this.#wake(lives)),
     );
+  }
+
+  #wake(lives: number): void {
+    if (this.lives !== lives) return;
+    this.#alarmAt = Number.POSITIVE_INFINITY;
+    const due = this.machine?.deadline() ?? Number.POSITIVE_INFINITY;
+    if (due <= this.now) this.step({ type: "woken" });
+    else this.#arm();
   }
 
   #perform(effect: Effect): "pending" | undefined {
@@ -229,14 +281,14 @@ export class SimulatedPeer {
     }
     switch (effect.type) {
       case "persist":
-        return this.#persist(effect.maps, effect.clockBound);
+        return this.#persist(effect.maps, effect.clockBound, effect.dropped ?? []);
       case "send":
       case "close":
       case "dial":
         this.links.perform(effect);
         break;
       case "answer":
-        this.#observer.answered?.(this, effect.call, effect.outcome);
+        this.#answer(effect.call, effect.outcome);
         break;
       case "notify":
         this.#observer.changed?.(this, effect.change);
@@ -251,8 +303,17 @@ export class SimulatedPeer {
     return undefined;
   }
 
-  #persist(maps: readonly MapEntries[], clockBound: number): "pending" | undefined {
-    this.disk.begin(maps, clockBound);
+  /** Told before it is acknowledged, as by a real process. */
+  #answer(call: number, outcome: Outcome): void {
+    this.links.afterFlush(() => this.#observer.answered?.(this, call, outcome));
+  }
+
+  #persist(
+    maps: readonly MapEntries[],
+    clockBound: number,
+    dropped: readonly MapKeys[],
+  ): "pending" | undefined {
+    this.disk.begin(maps, clockBound, dropped);
     const { diskMs = 0 } = this.options;
     if (diskMs === 0) {
       this.disk.sync();
@@ -275,10 +336,16 @@ export class SimulatedPeer {
   #beginAgain(join: readonly string[]): void {
     this.#wipe();
     this.machine = undefined;
+    this.#changed();
     this.links.drop(false);
     this.#join = join;
     const { lives } = this;
     this.#world.plan(0, () => this.run(() => this.lives === lives && this.#boot()));
+  }
+
+  #changed(): void {
+    this.#changes += 1;
+    this.#summary = undefined;
   }
 
   #wipe(): void {

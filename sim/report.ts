@@ -157,6 +157,8 @@ function drawn(report: CheckedReport): string {
     ["users", options.workload.join(", ") || "none"],
     ["disk", options.diskMs === 0 ? "none" : `${options.diskMs} ms`],
     ["downing", options.downing],
+    ["an era", summary.seconds(options.eraMs)],
+    ["full mesh up to", `${options.meshMax} peers`],
     ["started within", summary.seconds(options.startSpreadMs)],
     ["healed", options.isCoreHealed ? "some peers" : "all peers"],
     ["digest", `${report.digest}${report.isRepeated ? ", twice" : ""}`],

@@ -37,6 +37,7 @@ const FACTORS = [64, 8, 2];
 
 const PLAIN: readonly Partial<RunOptions>[] = [
   ...[{ isCoreHealed: false }, { startSpreadMs: 0 }, { diskMs: 0 }],
+  { eraMs: 86_400_000 },
   ...Object.values(CALM),
 ];
 

@@ -15,20 +15,27 @@ import { type Checker, type Report, type Violation, Violations } from "./checker
 import { AgreementChecker } from "./checkers/agreement.ts";
 import { CallsChecker } from "./checkers/calls.ts";
 import { ClocksChecker } from "./checkers/clocks.ts";
+import { DetectionChecker } from "./checkers/detection.ts";
 import { DurabilityChecker } from "./checkers/durability.ts";
 import { EntriesChecker } from "./checkers/entries.ts";
+import { ErasChecker } from "./checkers/eras.ts";
 import { ExchangesChecker } from "./checkers/exchanges.ts";
 import { FoundingChecker } from "./checkers/founding.ts";
 import { HostingChecker } from "./checkers/hosting.ts";
 import { IntrusionChecker } from "./checkers/intrusion.ts";
+import { NamesChecker } from "./checkers/names.ts";
+import { OverlayChecker } from "./checkers/overlay.ts";
 import { ResourcesChecker } from "./checkers/resources.ts";
 import { ServingChecker } from "./checkers/serving.ts";
+import { SidesChecker } from "./checkers/sides.ts";
+import { SpreadChecker } from "./checkers/spread.ts";
 import { SuspicionsChecker } from "./checkers/suspicions.ts";
 import { Faults } from "./faults.ts";
 import { IntruderSquad } from "./intruders.ts";
 import { Network } from "./network.ts";
 import {
   drawOptions,
+  ERA_MS_MIN,
   isStanding,
   type RunOptions,
   type RunRequest,
@@ -36,21 +43,38 @@ import {
 } from "./options.ts";
 import { shuffled } from "./partitions.ts";
 import { type Observer, type PeerOptions, SimulatedPeer } from "./peer.ts";
-import { type Course, Timeline } from "./timeline.ts";
+import { type Course, describe, Timeline } from "./timeline.ts";
 import { type Operation, Workload } from "./workload.ts";
 import { World } from "./world.ts";
 
 /** How long the healed peers may take until they have settled, in ms. */
 const SETTLE_MS_MAX = 60_000;
 const SETTLE_STEP_MS = 100;
+/** What eras forget is older than this before the era that came before, where eras are short, in ms. */
+const ERA_GRACE_MS = 20_000;
+/** Faults by which no two processes are kept from each other, nor one of them ends. */
+const HARMLESS: ReadonlySet<string> = new Set([
+  "clone",
+  "delay",
+  "duplicate",
+  "narrow",
+  "stranger",
+]);
+/** Faults that cut the network, and nothing else. */
+const CUTS: ReadonlySet<string> = new Set([
+  ...["partition", "isolate", "oneway", "ring", "swizzle", "delay", "duplicate", "stranger"],
+]);
 /** How often what was done to peers and links is looked at, in ms. */
 const LOOK_MS = 50;
-/** How often tables are compared and everything is noted down, in ms. */
+/** How often everything is noted down, and tables are compared, in ms. */
 const SAMPLE_MS = 250;
+const COMPARE_MS = 1000;
 /** How long nothing happens at the end, to see what an idle cluster sends, in ms. */
 const IDLE_MS = 2000;
 /** How long clocks, plans, redials and late exchanges take to come to rest, in ms. */
 const REST_MS = 4000;
+/** How long the links of an overlay are looked at, in ms. */
+const LINKS_MS = 6000;
 /** How many changes are made then to see what one costs, and how far apart, in ms. */
 const CHANGES = 20;
 const CHANGE_MS = 20;
@@ -108,12 +132,15 @@ export class Simulation {
   readonly #checkers: Checker[];
   readonly #agreement: AgreementChecker;
   readonly #resources: ResourcesChecker;
+  readonly #overlay: OverlayChecker;
+  readonly #spread: SpreadChecker;
   readonly #faults: Faults;
   readonly #workload: Workload;
   readonly #intruders: IntruderSquad;
   readonly #timeline: Timeline;
   readonly #digest = new Hash64();
   #core: readonly SimulatedPeer[] = [];
+  #comparedAt = 0;
   #healedAtMs: number | null = null;
   #convergenceMs: number | null = null;
 
@@ -131,15 +158,23 @@ export class Simulation {
     const { report } = this.violations;
     const now = (): number => this.world.now;
     const isCalm = (): boolean => Object.keys(this.#faults.counts).length === 0;
+    const has = (allowed: ReadonlySet<string>) => () =>
+      Object.keys(this.#faults.counts).every((kind) => allowed.has(kind));
+    const areSidesJudged = (): boolean => options.downing !== "off" && has(CUTS)();
     const calls = new CallsChecker(report);
     this.#agreement = new AgreementChecker(report);
-    this.#resources = new ResourcesChecker(report, options.peers, now);
+    this.#resources = new ResourcesChecker(report, options.peers, options.meshMax, now);
+    this.#overlay = new OverlayChecker(report, this.network, options.meshMax);
+    this.#spread = new SpreadChecker(report, now, options);
     this.#checkers = [
       ...[new EntriesChecker(report), new ClocksChecker(report), calls, this.#agreement],
       ...[new ServingChecker(report), new IntrusionChecker(report), this.#resources],
       ...[new DurabilityChecker(report), new SuspicionsChecker(report)],
-      ...[new ExchangesChecker(report), new FoundingChecker(report, now, isCalm)],
-      new HostingChecker(report),
+      ...[new ExchangesChecker(report, now), new FoundingChecker(report, now, isCalm)],
+      ...[new HostingChecker(report), new DetectionChecker(report, this.network, options)],
+      ...[this.#spread, new ErasChecker(report)],
+      new NamesChecker(report, now, has(HARMLESS)),
+      new SidesChecker(report, now, () => this.network.cuts(), areSidesJudged),
       ...more(report),
     ];
     const observer = this.#observer();
@@ -172,10 +207,14 @@ export class Simulation {
       else this.#recur(options.faultEveryMs, this.#faults.randomOf(kind), () => this.#strike(kind));
     }
     yield* this.#pass(options.durationMs);
+    this.#compare();
     this.#core = this.#heal();
     this.#healedAtMs = world.now;
     this.#convergenceMs = yield* this.#settle(this.#core);
-    if (this.#convergenceMs !== null) yield* this.#rest(this.#core);
+    if (this.#convergenceMs !== null) {
+      yield* this.#watchLinks(this.#core);
+      yield* this.#rest(this.#core);
+    }
     return this.report();
   }
 
@@ -217,28 +256,42 @@ export class Simulation {
   }
 
   #observer(): Observer {
-    const checkers = this.#checkers;
+    // Most checkers listen to few things, and steps are many.
+    const [persisted, changed] = [this.#listeners("persisted"), this.#listeners("changed")];
+    const [answered, stepped] = [this.#listeners("answered"), this.#listeners("stepped")];
+    const [booted, wiped] = [this.#listeners("booted"), this.#listeners("wiped")];
     return {
       persisted: (peer, maps) => {
-        for (const checker of checkers) checker.persisted?.(peer, maps);
+        for (const listener of persisted) listener(peer, maps);
       },
       wiped: (peer) => {
-        for (const checker of checkers) checker.wiped?.(peer);
+        for (const listener of wiped) listener(peer);
       },
       changed: (peer, change) => {
-        this.#digest.text(this.#timeline.changed(peer, change));
-        for (const checker of checkers) checker.changed?.(peer, change);
+        this.#timeline.changed(peer, change);
+        this.#digest.word(Math.round(this.world.now * 1000));
+        this.#digest.text(peer.name);
+        this.#digest.text(describe(change));
+        for (const listener of changed) listener(peer, change);
       },
       answered: (peer, call, outcome) => {
-        for (const checker of checkers) checker.answered?.(peer, call, outcome);
+        for (const listener of answered) listener(peer, call, outcome);
       },
       booted: (peer) => {
-        for (const checker of checkers) checker.booted?.(peer);
+        for (const listener of booted) listener(peer);
       },
       stepped: (peer, event) => {
-        for (const checker of checkers) checker.stepped?.(peer, event);
+        for (const listener of stepped) listener(peer, event);
       },
     };
+  }
+
+  /** What the checkers do about something, of those that do anything. */
+  #listeners<Hook extends keyof Checker>(hook: Hook): NonNullable<Checker[Hook]>[] {
+    return this.#checkers.flatMap((checker) => {
+      const listener = checker[hook] as ((...args: unknown[]) => void) | undefined;
+      return listener === undefined ? [] : [listener.bind(checker) as NonNullable<Checker[Hook]>];
+    });
   }
 
   #strike(kind: StrikeKind): void {
@@ -255,11 +308,17 @@ export class Simulation {
       if (world.now >= sampleAt || world.now >= untilMs) {
         sampleAt = world.now + sampleMs;
         this.#timeline.sample();
-        this.#agreement.compare(this.peers);
+        if (world.now >= this.#comparedAt + COMPARE_MS) this.#compare();
+        for (const checker of this.#checkers) checker.sampled?.(this.peers);
         this.#note();
       }
       yield world.now;
     }
+  }
+
+  #compare(): void {
+    this.#comparedAt = this.world.now;
+    this.#agreement.compare(this.peers);
   }
 
   /** Puts into the digest how far the run has come. */
@@ -309,14 +368,24 @@ export class Simulation {
     }
   }
 
+  /** What links peers have once they agree, some of them cut off from others for ever. */
+  *#watchLinks(core: readonly SimulatedPeer[]): Generator<number, void> {
+    if (this.peers.length <= this.options.meshMax) return;
+    for (const until = this.world.now + LINKS_MS; this.world.now < until; ) {
+      yield* this.#pass(this.world.now + LOOK_MS);
+      this.#overlay.look(core, this.peers);
+    }
+  }
+
   /** What an idle cluster sends, and what one change costs it. */
   *#rest(core: readonly SimulatedPeer[]): Generator<number, void> {
-    if (core.length !== this.peers.length) return;
+    if (core.length !== this.peers.length || this.options.eraMs < ERA_MS_MIN) return;
     const { network, world } = this;
     const bytes = network.bytes;
     yield* this.#pass(world.now + IDLE_MS);
     this.#resources.idle(core, ((network.bytes - bytes) * 1000) / IDLE_MS);
     const frames = network.frames;
+    this.#spread.begin(core);
     for (let change = 0; change < CHANGES; change += 1) {
       const [peer, region] = [this.#end.pick(core), this.#end.pick(core)?.name ?? ""];
       world.plan(change * CHANGE_MS, () =>
@@ -324,6 +393,7 @@ export class Simulation {
       );
     }
     yield* this.#pass(world.now + CHANGES * CHANGE_MS, CHANGES * CHANGE_MS);
+    this.#spread.end();
     this.#resources.change(core.length, (network.frames - frames) / CHANGES);
   }
 
@@ -339,11 +409,13 @@ export class Simulation {
 }
 
 function peerOptions(options: RunOptions): PeerOptions[] {
-  const { diskMs, downing, shards: shardCount } = options;
+  const { diskMs, downing, meshMax, eraMs, shards: shardCount } = options;
+  const eraGraceMs = Math.min(TIMINGS.lan.eraGraceMs, Math.max(eraMs / 24, ERA_GRACE_MS));
+  const timings = { ...TIMINGS.lan, eraMs, eraGraceMs };
   const names = Array.from({ length: options.peers }, (_, index) => `peer-${index}`);
   const join = names.map((name) => `${name}:7100`);
   return names.map((name) => ({
     ...{ name, cluster: "simulated", address: `${name}:7100`, shardCount, diskMs },
-    ...{ zone: null, weight: 1, join, downing, timings: TIMINGS.lan },
+    ...{ zone: null, weight: 1, join, downing, meshMax, timings },
   }));
 }

@@ -62,6 +62,12 @@ export interface Course {
   readonly history: readonly HistoryLine[];
 }
 
+/** A line before it is put into words. */
+interface Happening {
+  readonly atMs: number;
+  readonly what: string | Change;
+}
+
 /** Lines of each peer. About as many as one reads. */
 const HISTORY_LENGTH_MAX = 60;
 
@@ -70,7 +76,8 @@ export class Timeline {
   readonly #world: World;
   readonly #network: Network;
   readonly #peers: readonly SimulatedPeer[];
-  readonly #history = new Map<string, HistoryLine[]>();
+  /** Of most changes nobody ever reads, so they are put into words when somebody does. */
+  readonly #history = new Map<string, Happening[]>();
   readonly #samples: Sample[] = [];
   readonly #strikes: Strike[] = [];
   readonly #conditions: ConditionSpan[] = [];
@@ -78,6 +85,10 @@ export class Timeline {
   /** What is the case now, and since when. */
   readonly #condition = new Map<string, { condition: PeerCondition; fromMs: number }>();
   readonly #cut = new Map<string, { from: string; to: string; fromMs: number }>();
+  #cutChanges = 0;
+  /** Which peers had changed how often when owners were counted, and whether a shard had several. */
+  #countedAt: readonly number[] = [];
+  #hasTwoOwners = false;
 
   constructor(world: World, network: Network, peers: readonly SimulatedPeer[]) {
     this.#world = world;
@@ -86,15 +97,12 @@ export class Timeline {
     for (const { name } of peers) this.#condition.set(name, { condition: "down", fromMs: 0 });
   }
 
-  /** Records a change and returns the line that stands for it. */
-  changed(peer: SimulatedPeer, change: Change): string {
-    const text = describe(change);
-    this.#write(peer.name, text);
+  changed(peer: SimulatedPeer, change: Change): void {
+    this.#write(peer.name, change);
     if (change.type === "member") this.#count(`a member is ${change.status}`);
     if (change.type === "warning") this.#count(`a warning ${change.code}`);
     if (change.type === "ready") this.#count(`a cluster is ${change.how}`);
     if (change.type === "allocation" && change.token % 4096 !== 0) this.#count("a counter is used");
-    return `${this.#world.now.toFixed(3)} ${peer.name} ${text}`;
   }
 
   struck(kind: FaultKind): void {
@@ -116,17 +124,15 @@ export class Timeline {
   }
 
   sample(): void {
-    const owners = new Map<string, number>();
-    for (const { name, machine } of this.#peers) {
-      for (const { shard, region } of machine?.view.allocations() ?? []) {
-        if (region === name) owners.set(shard, (owners.get(shard) ?? 0) + 1);
-      }
+    if (this.#peers.some(({ changes }, index) => changes !== this.#countedAt[index])) {
+      this.#countedAt = this.#peers.map(({ changes }) => changes);
+      this.#hasTwoOwners = hasTwoOwners(this.#peers);
     }
-    if ([...owners.values()].some((count) => count > 1)) this.#count("two owners at once");
+    if (this.#hasTwoOwners) this.#count("two owners at once");
     if (this.#cut.size > 0) this.#count("a cut stands");
     this.#samples.push({
       atMs: this.#world.now,
-      fingerprints: this.#peers.map(({ machine }) => machine?.view.fingerprint() ?? null),
+      fingerprints: this.#peers.map(({ summary }) => summary?.table ?? null),
       frames: this.#network.frames,
       bytes: this.#network.bytes,
     });
@@ -147,13 +153,14 @@ export class Timeline {
       peers: this.#peers.map(({ name }) => name),
       ...{ samples: this.#samples, conditions: this.#conditions, cuts: this.#cuts },
       strikes: this.#strikes,
-      history: [...this.#history.values()].flat().sort((a, b) => a.atMs - b.atMs),
+      history: this.#lines(),
     };
   }
 
   #lookAtCuts(): void {
+    if (this.#network.cutChanges === this.#cutChanges) return;
+    this.#cutChanges = this.#network.cutChanges;
     const present = this.#network.cuts();
-    if (present.length === 0 && this.#cut.size === 0) return;
     const open = new Set(present.map(([from, to]) => `${from} ${to}`));
     const healed = new Map<string, string[]>();
     const cut = new Map<string, string[]>();
@@ -178,11 +185,20 @@ export class Timeline {
     this.#conditions.push({ peer, ...before, toMs: this.#world.now });
   }
 
-  #write(peer: string, text: string): void {
-    const lines = this.#history.get(peer) ?? [];
-    this.#history.set(peer, lines);
-    lines.push({ atMs: this.#world.now, peer, text });
-    if (lines.length > HISTORY_LENGTH_MAX) lines.shift();
+  #lines(): HistoryLine[] {
+    const lines = [...this.#history].flatMap(([peer, happenings]) =>
+      happenings.slice(-HISTORY_LENGTH_MAX).map(({ atMs, what }) => {
+        return { atMs, peer, text: typeof what === "string" ? what : describe(what) };
+      }),
+    );
+    return lines.sort((a, b) => a.atMs - b.atMs);
+  }
+
+  #write(peer: string, what: string | Change): void {
+    const happenings = this.#history.get(peer) ?? [];
+    this.#history.set(peer, happenings);
+    happenings.push({ atMs: this.#world.now, what });
+    if (happenings.length >= 2 * HISTORY_LENGTH_MAX) happenings.splice(0, HISTORY_LENGTH_MAX);
   }
 
   #count(what: string): void {
@@ -197,12 +213,26 @@ const CONDITION_TEXTS: Readonly<Record<PeerCondition, string>> = {
   down: "is down",
 };
 
+/** Whether there is a shard that more than one peer believes to have. */
+function hasTwoOwners(peers: readonly SimulatedPeer[]): boolean {
+  const owned = new Set<string>();
+  return peers.some(({ name, machine }) =>
+    machine?.view.allocations().some(({ shard, region }) => {
+      if (region !== name) return false;
+      if (owned.has(shard)) return true;
+      owned.add(shard);
+      return false;
+    }),
+  );
+}
+
 function conditionOf({ state, machine }: SimulatedPeer): PeerCondition {
   if (state !== "up") return state;
   return machine?.isReady ? "ready" : "unready";
 }
 
-function describe(change: Change): string {
+/** A change in words. */
+export function describe(change: Change): string {
   switch (change.type) {
     case "ready":
       return `is ready: ${change.how}`;
@@ -214,6 +244,8 @@ function describe(change: Change): string {
       return `got ${change.shard}`;
     case "release":
       return `lost ${change.shard} to ${change.to ?? "nobody"}`;
+    case "era":
+      return `is in era ${change.number}, without ${change.forgotten.join(", ") || "anything"} old`;
     case "warning":
       return `warns ${change.code}: ${change.message}`;
   }

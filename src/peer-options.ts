@@ -10,13 +10,15 @@
 import { isIP, isIPv4 } from "node:net";
 import { networkInterfaces } from "node:os";
 import { isWellFormed } from "./core/canonical.ts";
-import { DOWNING_STRATEGIES, type Downing } from "./core/downing.ts";
+import { DOWNING_FORMS, type Downing, isDowning } from "./core/downing.ts";
 import { HearsayError } from "./core/error.ts";
 import { JOIN_ADDRESSES_MAX, SHARDS_MAX, ZONE_LENGTH_MAX } from "./core/limits.ts";
 import { TIMINGS, type Timings, type TimingsPreset } from "./core/timings.ts";
 import { type Address, NAME_PATTERN, type PeerName } from "./core/units.ts";
-import { formatAddress, type HostAndPort, type Join, parseAddress } from "./io/discovery.ts";
+import { formatAddress, type HostAndPort, parseAddress } from "./io/addresses.ts";
+import type { Join } from "./io/discovery.ts";
 import { problemOfSecrets, type Secrets } from "./io/key-ring.ts";
+import { parseJoin } from "./io/names.ts";
 
 /** Where a peer says what happens to it. Shaped like a pino logger; most others fit, too. */
 export interface Logger {
@@ -39,8 +41,10 @@ export interface PeerOptions {
    */
   readonly advertise?: string;
   /**
-   * Addresses of other peers, or a function that finds them and is asked again from time to time. A
-   * peer with either waits for the cluster [A0]; without it, it founds one. At most 256. Default none.
+   * Addresses of other peers, names for them, or a function that finds such. `host:port` is an address;
+   * `dns:NAME:PORT` is every A and AAAA record of a name; `srv:NAME` is every SRV record of
+   * `_hearsay._tcp.NAME`. Names and functions are asked again from time to time. A peer with any of it
+   * waits for the cluster [A0]; without, it founds one. At most 256. Default none.
    */
   readonly join?: Join;
   /** How many shards are configured, 0 to 65 536; the same on all peers. Default 256. */
@@ -67,7 +71,10 @@ export interface PeerOptions {
    * clients are not asked for anything, and with one only those of this machine are answered.
    */
   readonly tokens?: readonly string[] | (() => readonly string[]);
-  /** Who goes on after a partition: the majority, or everybody ("off"). Default "majority". */
+  /**
+   * Who goes on after a partition: the majority, the side with at least n members ("static-quorum=n"),
+   * that with the oldest one ("oldest"), or everybody ("off"); the same on all peers. Default "majority".
+   */
   readonly downing?: Downing;
   /** A preset, or durations in ms that differ from those of "lan". Default "lan". */
   readonly timings?: TimingsPreset | Partial<Timings>;
@@ -125,8 +132,8 @@ export function readOptions(options: PeerOptions): PeerSettings {
   const { cluster = "hearsay", advertise, join = [], downing = "majority", signal } = options;
   const listen = parseAddress(options.listen ?? "127.0.0.1:7100", "listen");
   if (advertise !== undefined) parseAddress(advertise);
-  if (!(DOWNING_STRATEGIES as readonly unknown[]).includes(downing)) {
-    throw wrong(`downing is none of ${DOWNING_STRATEGIES.map(quote).join(", ")}`);
+  if (!isDowning(downing)) {
+    throw wrong(`downing is none of ${DOWNING_FORMS.map(quote).join(", ")}`);
   }
   if (signal !== undefined && !(signal instanceof AbortSignal)) throw wrong("signal is none");
   refuseOpenDoor(listen, options.insecure ?? false, options.secret !== undefined);
@@ -191,7 +198,7 @@ function readJoin(value: unknown): Join {
   if (value.length > JOIN_ADDRESSES_MAX) {
     throw outOfRange(`join has more than ${JOIN_ADDRESSES_MAX} addresses`);
   }
-  for (const address of value) parseAddress(address);
+  for (const text of value) parseJoin(text);
   return [...value];
 }
 

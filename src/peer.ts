@@ -26,10 +26,11 @@ import { ALLOCATIONS, type View } from "./core/view.ts";
 import { ChangeFeed, type ChangeListener } from "./io/change-feed.ts";
 import { ClientAccess } from "./io/client-access.ts";
 import { SYSTEM_CLOCK } from "./io/clock.ts";
-import { Discovery } from "./io/discovery.ts";
+import { Discovery, isName } from "./io/discovery.ts";
 import { HttpServer } from "./io/http-server.ts";
 import { keyRing } from "./io/key-ring.ts";
 import { Life } from "./io/life.ts";
+import { systemResolver } from "./io/names.ts";
 import { MemoryStore, type Opened, type Store } from "./io/store.ts";
 import { addressToTell, type PeerOptions, type PeerSettings, readOptions } from "./peer-options.ts";
 import { encodeSnapshot } from "./wire/codec.ts";
@@ -107,6 +108,7 @@ export class Peer {
       }),
       served: {
         status: () => this.status(),
+        sent: () => this.#lifeNow("count what was sent").sent,
         members: () => this.members(),
         allocations: () => this.allocations(),
         shards: () => this.shards(),
@@ -130,14 +132,13 @@ export class Peer {
     this.#discovery = new Discovery({
       join: settings.join,
       clock: SYSTEM_CLOCK,
+      resolver: systemResolver(),
+      random: Math.random,
       onFound: (addresses) => {
         this.#found = addresses;
         this.#life?.deliver({ type: "addresses-found", addresses });
       },
-      onError: (error) => {
-        const message = error instanceof Error ? error.message : "Cannot find addresses to join";
-        this.#warn("UNREACHABLE", message);
-      },
+      onError: (error) => this.#warn("UNREACHABLE", error.message),
     });
   }
 
@@ -167,7 +168,9 @@ export class Peer {
     const { join } = this.#settings;
     // [A0] Whoever looks for others may not found at once, though nobody be found yet: an address to
     // join by that is its own, and is never dialled, makes it wait as long as one that is not answered.
-    await this.#begin(typeof join === "function" ? [this.#address] : join);
+    const fixed = typeof join === "function" ? [] : join.filter((text) => !isName(text));
+    const isFixed = typeof join !== "function" && fixed.length === join.length;
+    await this.#begin(isFixed ? join : [this.#address, ...fixed]);
     void this.#discovery.start();
   }
 

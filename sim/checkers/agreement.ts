@@ -9,10 +9,20 @@ import type { SimulatedPeer } from "../peer.ts";
 
 const DOCUMENTS = Array.from({ length: 20 }, (_, index) => `document-${index}`);
 
+/** What a peer showed when it was looked at last. */
+interface Look {
+  readonly name: string;
+  readonly fingerprint: string;
+  readonly table: string;
+  readonly viewId: string;
+  readonly routes: string;
+}
+
 export class AgreementChecker implements Checker {
   readonly #report: Report;
-  /** What was compared last: nothing new can be found while it is the same. */
-  #compared = "";
+  /** What peers showed that are up, and how often each had changed by then: until then it is so. */
+  readonly #looks = new Map<SimulatedPeer, Look>();
+  readonly #changes = new Map<SimulatedPeer, number>();
 
   constructor(report: Report) {
     this.#report = report;
@@ -25,55 +35,67 @@ export class AgreementChecker implements Checker {
    */
   unsettled(peers: readonly SimulatedPeer[], isWhole: boolean): string | undefined {
     const [first] = peers;
-    const status = first?.machine?.status();
-    if (first === undefined || status === undefined) return "the first peer is down";
-    for (const peer of peers) {
-      const other = peer.machine?.status();
-      if (other === undefined) return `${peer.name} is down`;
-      if (other.fingerprint !== status.fingerprint) return `${peer.name} has another table`;
-      if (other.ready !== status.ready) return `${peer.name} is not ready: ${other.why}`;
-      if (!isWhole) continue;
-      if (!other.ready) return `${peer.name} is not ready: ${other.why}`;
-      if (other.replica !== status.replica) return `${peer.name} has another replica`;
-      if (other.viewId !== status.viewId) return `${peer.name} has another view`;
-      if (other.members.alive !== peers.length) return `${peer.name} counts ${other.members.alive}`;
+    const { machine, summary } = first ?? {};
+    if (first === undefined || machine === undefined || summary === undefined) {
+      return "the first peer is down";
     }
-    return status.ready ? unplaced(first, peers, isWhole) : undefined;
+    for (const peer of peers) {
+      const other = peer.summary;
+      if (other === undefined) return `${peer.name} is down`;
+      if (other.table !== summary.table) return `${peer.name} has another table`;
+      const isReady = peer.machine?.isReady;
+      if (isReady !== machine.isReady || (isWhole && !isReady)) {
+        return `${peer.name} is not ready: ${peer.machine?.status().why}`;
+      }
+      if (!isWhole) continue;
+      if (other.replica !== summary.replica) return `${peer.name} has another replica`;
+      if (other.view !== summary.view) return `${peer.name} has another view`;
+      if (other.alive !== peers.length) return `${peer.name} counts ${other.alive}`;
+    }
+    return machine.isReady ? unplaced(first, peers, isWhole) : undefined;
   }
 
   /** [I8, I10] Equal names exactly for equal content; equal views route alike. */
   compare(peers: readonly SimulatedPeer[]): void {
-    const state = peers
-      .map(({ machine }) => `${machine?.view.fingerprint()} ${machine?.view.viewId()}`)
-      .join();
-    if (state === this.#compared) return;
-    this.#compared = state;
-    const seen = new Map<string, { peer: string; table: string }>();
-    const routes = new Map<string, { peer: string; routes: string }>();
+    const changed = peers.filter((peer) => this.#changes.get(peer) !== peer.changes);
+    if (changed.length === 0) return;
+    for (const peer of changed) this.#look(peer);
+    const seen = new Map<string, Look>();
+    const routes = new Map<string, Look>();
     const names = new Map<string, string>();
     for (const peer of peers) {
-      const { machine } = peer;
-      if (machine === undefined) continue;
-      const fingerprint = machine.view.fingerprint();
-      const viewId = machine.view.viewId();
-      const table = JSON.stringify(machine.allocationEntries());
+      const look = this.#looks.get(peer);
+      if (look === undefined) continue;
+      const { name, fingerprint, table, viewId } = look;
       const known = seen.get(fingerprint);
       if (known !== undefined && known.table !== table) {
-        this.#report("I8", `${known.peer} and ${peer.name} differ under one fingerprint`);
+        this.#report("I8", `${known.name} and ${name} differ under one fingerprint`);
       }
-      const name = names.get(table);
-      if (name !== undefined && name !== fingerprint) {
-        this.#report("I8", `${peer.name} gives an equal table another fingerprint`);
+      const other = names.get(table);
+      if (other !== undefined && other !== fingerprint) {
+        this.#report("I8", `${name} gives an equal table another fingerprint`);
       }
-      seen.set(fingerprint, { peer: peer.name, table });
+      seen.set(fingerprint, look);
       names.set(table, fingerprint);
-      const routed = JSON.stringify(DOCUMENTS.map((id) => machine.view.allocationFor(id) ?? null));
       const agreed = routes.get(viewId);
-      if (agreed !== undefined && agreed.routes !== routed) {
-        this.#report("I10", `${agreed.peer} and ${peer.name} route differently in one view`);
+      if (agreed !== undefined && agreed.routes !== look.routes) {
+        this.#report("I10", `${agreed.name} and ${name} route differently in one view`);
       }
-      routes.set(viewId, { peer: peer.name, routes: routed });
+      routes.set(viewId, look);
     }
+  }
+
+  #look(peer: SimulatedPeer): void {
+    const { machine, summary, name } = peer;
+    this.#changes.set(peer, peer.changes);
+    if (machine === undefined || summary === undefined) {
+      this.#looks.delete(peer);
+      return;
+    }
+    const { table: fingerprint, view: viewId } = summary;
+    const table = JSON.stringify(machine.allocationEntries());
+    const routes = JSON.stringify(DOCUMENTS.map((id) => machine.view.allocationFor(id) ?? null));
+    this.#looks.set(peer, { name, fingerprint, table, viewId, routes });
   }
 
   settled(peers: readonly SimulatedPeer[]): void {

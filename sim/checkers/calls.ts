@@ -6,6 +6,7 @@ import { compareStamps } from "../../src/core/lww-map.ts";
 import type { Stamp } from "../../src/core/units.ts";
 import type { Checker, Report } from "../checker.ts";
 import type { Outcome, SimulatedPeer } from "../peer.ts";
+import { forgetting } from "./forgotten.ts";
 
 /** Refusals that a user may get at any time. Any other is a bug. */
 const ALLOWED = new Set([...["NOT_READY", "CLOCK_DRIFT", "REGION_NOT_ALIVE", "REGION_NOT_FOUND"]]);
@@ -59,8 +60,17 @@ export class CallsChecker implements Checker {
       const entries = new Map(
         peer.machine?.allocationEntries().map((entry) => [entry.key, entry] as const),
       );
+      const mayForget = forgetting(peer.machine?.entries() ?? []);
       for (const [shard, stamp] of acknowledged) {
         const entry = entries.get(shard);
+        // A release that is forgotten by now was not lost.
+        const { time } = stamp;
+        if (
+          entry === undefined &&
+          mayForget("allocations", { key: shard, value: undefined, time })
+        ) {
+          continue;
+        }
         if (entry === undefined || compareStamps(entry, stamp) < 0) {
           this.#report("I17", `${peer.name} acknowledged ${shard} at ${stamp.time} and lost it`);
         }

@@ -5,17 +5,23 @@
  * forgotten only with its disk.
  */
 import { compareStamps } from "../../src/core/lww-map.ts";
-import type { Entry, MapEntries } from "../../src/core/message.ts";
+import type { Entry, MapEntries, Value } from "../../src/core/message.ts";
 import type { Checker, Report } from "../checker.ts";
 import type { SimulatedPeer } from "../peer.ts";
+import { forgetting } from "./forgotten.ts";
 import { isForged } from "./intrusion.ts";
+
+interface Content {
+  readonly place: string;
+  readonly value: Value | undefined;
+}
 
 export class EntriesChecker implements Checker {
   readonly #report: Report;
   /** By peer, then map and key. */
   readonly #held = new Map<SimulatedPeer, Map<string, Entry>>();
-  /** What each stamp was used for, in the whole run. */
-  readonly #contents = new Map<string, string>();
+  /** What each stamp was used for in the whole run, by writer, then time. */
+  readonly #contents = new Map<string, Map<number, Content>>();
   /** The highest timestamp that each peer has issued. */
   readonly #issued = new Map<SimulatedPeer, number>();
 
@@ -55,11 +61,15 @@ export class EntriesChecker implements Checker {
     }
     for (const peer of peers) {
       const present = new Map<string, Entry>();
-      for (const { map, entries } of peer.machine?.entries() ?? []) {
+      const held = peer.machine?.entries() ?? [];
+      const mayForget = forgetting(held);
+      for (const { map, entries } of held) {
         for (const entry of entries) present.set(`${map} ${entry.key}`, entry);
       }
       for (const [place, entry] of highest) {
         const has = present.get(place);
+        const [map = ""] = place.split(" ");
+        if (has === undefined && mayForget(map, entry)) continue;
         if (has === undefined || compareStamps(has, entry) < 0) {
           this.#report("I6", `${peer.name} lacks ${place} of ${entry.time} by ${entry.writer}`);
         }
@@ -74,11 +84,16 @@ export class EntriesChecker implements Checker {
   }
 
   #identify(place: string, entry: Entry): void {
-    const stamp = `${entry.time} ${entry.writer}`;
-    const content = `${place} ${JSON.stringify(entry.value)}`;
-    const earlier = this.#contents.get(stamp);
-    if (earlier === undefined) this.#contents.set(stamp, content);
-    else if (earlier !== content) this.#report("I3", `${stamp} names ${earlier} and ${content}`);
+    const { time, writer, value } = entry;
+    const contents = this.#contents.get(writer) ?? new Map<number, Content>();
+    this.#contents.set(writer, contents);
+    const earlier = contents.get(time);
+    if (earlier === undefined) contents.set(time, { place, value });
+    else if (earlier.place !== place || !isSame(earlier.value, value)) {
+      const [before, now] = [JSON.stringify(earlier.value), JSON.stringify(value)];
+      const named = `${earlier.place} ${before} and ${place} ${now}`;
+      this.#report("I3", `${time} ${writer} names ${named}`);
+    }
   }
 
   #issue(peer: SimulatedPeer, entry: Entry): void {
@@ -88,4 +103,9 @@ export class EntriesChecker implements Checker {
     }
     this.#issued.set(peer, Math.max(before, entry.time));
   }
+}
+
+/** Values that came over the wire are mostly the same object. */
+function isSame(one: Value | undefined, other: Value | undefined): boolean {
+  return one === other || JSON.stringify(one) === JSON.stringify(other);
 }

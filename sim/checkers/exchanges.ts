@@ -6,23 +6,33 @@
  * But who has just joined serves by what its first one brought.
  */
 import { timestampMs } from "../../src/core/clock.ts";
+import { ERA_KEY } from "../../src/core/eras.ts";
 import type { MachineEvent } from "../../src/core/event.ts";
 import { FOUNDING_KEY, SETTINGS } from "../../src/core/founding.ts";
 import { compareStamps } from "../../src/core/lww-map.ts";
-import type { MapEntries, Message } from "../../src/core/message.ts";
+import type { Entry, MapEntries, Message } from "../../src/core/message.ts";
 import type { Stamp } from "../../src/core/units.ts";
 import type { Checker, Report } from "../checker.ts";
 import type { SimulatedPeer } from "../peer.ts";
+import { forgetting } from "./forgotten.ts";
 import { isForged } from "./intrusion.ts";
 
-/** Entries by map and key, and when they became durable by the clock of who holds them. */
-type Holdings = Map<string, Stamp & { readonly at: number }>;
+/** An entry, and when it became durable by the clock of who holds it. */
+interface Holding extends Entry {
+  readonly map: string;
+  readonly at: number;
+}
+
+/** By map and key. */
+type Holdings = Map<string, Holding>;
 
 /** The messages that tell how far an exchange is. */
 const FOLLOWED: ReadonlySet<Message["type"]> = new Set(["head", "symbols", "want", "done"]);
 
+/** How long after it a second comparison may come, in ms. */
+const AGAIN_MS = 1000;
+
 const NOTHING: Holdings = new Map();
-const FOUNDING = `${SETTINGS} ${FOUNDING_KEY}`;
 
 export class ExchangesChecker implements Checker {
   readonly #report: Report;
@@ -34,9 +44,15 @@ export class ExchangesChecker implements Checker {
   readonly #remotes = new Map<string, string>();
   /** What one end of an exchange had when it compared. An exchange that did not end leaves it. */
   readonly #compared = new Map<string, Holdings>();
+  /** When an exchange asked for what it lacked. */
+  readonly #wantedAt = new Map<string, number>();
+  /** Exchanges that have been said to be over, by link. */
+  readonly #done = new Set<string>();
+  readonly #now: () => number;
 
-  constructor(report: Report) {
+  constructor(report: Report, now: () => number) {
     this.#report = report;
+    this.#now = now;
   }
 
   booted(peer: SimulatedPeer): void {
@@ -50,10 +66,10 @@ export class ExchangesChecker implements Checker {
     const held = this.#held.get(peer);
     for (const { map, entries } of maps) {
       for (const entry of entries) {
-        const { key, time, writer } = entry;
+        const place = `${map} ${entry.key}`;
         // One stamp may be on several forged rows.
-        if (isForged(entry)) held?.delete(`${map} ${key}`);
-        else held?.set(`${map} ${key}`, { time, writer, at: peer.now });
+        if (isForged(entry)) held?.delete(place);
+        else held?.set(place, { ...entry, map, at: peer.now });
       }
     }
   }
@@ -67,8 +83,18 @@ export class ExchangesChecker implements Checker {
     for (const message of event.messages) {
       if (!FOLLOWED.has(message.type)) continue;
       const remote = this.#remotes.get(`${own} ${event.link}`);
-      if (remote !== undefined) this.#followed(peer, own, remote, message);
+      if (remote === undefined || this.#isRepeated(`${own} ${event.link}`, message)) continue;
+      this.#followed(peer, own, remote, message);
     }
+  }
+
+  /** An end that came twice may end nothing of another link, whose numbers are the same. */
+  #isRepeated(link: string, message: Message): boolean {
+    if (message.type !== "done") return false;
+    const name = `${link} ${message.exchange}`;
+    const isRepeated = this.#done.has(name);
+    this.#done.add(name);
+    return isRepeated;
   }
 
   #followed(peer: SimulatedPeer, own: string, remote: string, message: Message): void {
@@ -80,6 +106,9 @@ export class ExchangesChecker implements Checker {
         if (message.from === 0) this.#compare(peer, `${own} to ${remote} ${message.exchange}`);
         break;
       case "want":
+        this.#wantedAt.set(`${remote} to ${own} ${message.exchange}`, this.#now());
+        this.#end(peer, remote, `${remote} to ${own} ${message.exchange}`);
+        break;
       case "done":
         this.#end(peer, remote, `${remote} to ${own} ${message.exchange}`);
     }
@@ -89,10 +118,15 @@ export class ExchangesChecker implements Checker {
   #compare(peer: SimulatedPeer, exchange: string, head?: Uint8Array): void {
     // Numbers repeat on other links of the pair. What was held earlier is held still, or replaced.
     if (this.#compared.has(exchange)) return;
+    // It compares again when what it wanted was overwritten. A want that comes twice ends only the first.
+    if (this.#now() - (this.#wantedAt.get(exchange) ?? -Infinity) < AGAIN_MS) return;
     // Most heads are equal, and end the exchange at once.
-    const isEqual = head !== undefined && fingerprintOf(head) === peer.machine?.status().replica;
+    if (head !== undefined && fingerprintOf(head) === peer.summary?.replica) {
+      this.#compared.set(exchange, NOTHING);
+      return;
+    }
     const held = [...(this.#held.get(peer) ?? [])].filter(([, { at }]) => at < peer.now);
-    this.#compared.set(exchange, isEqual ? NOTHING : new Map(held));
+    this.#compared.set(exchange, new Map(held));
   }
 
   #end(peer: SimulatedPeer, remote: string, exchange: string): void {
@@ -101,33 +135,52 @@ export class ExchangesChecker implements Checker {
     const other = this.#peers.get(remote);
     if (compared === undefined || compared === NOTHING) return;
     if (other?.machine?.incarnation !== remote) return;
-    const mine = presentOf(peer);
-    const theirs = presentOf(other);
+    const mine = entriesOf(peer);
+    const theirs = entriesOf(other);
     // [A0] Nothing is taken from another founding.
-    if (!isSame(mine.get(FOUNDING), theirs.get(FOUNDING))) return;
+    if (!isSame(mine(SETTINGS, FOUNDING_KEY), theirs(SETTINGS, FOUNDING_KEY))) return;
+    // [M5] Nor from another line of eras.
+    if (!isOneLine(mine(SETTINGS, ERA_KEY), theirs(SETTINGS, ERA_KEY))) return;
+    // [M5] An era is taken over at the end. Where it is not, the link is about to be closed, and what
+    // came by it does not count: this peer has just joined by somebody of an earlier era.
+    const era = compared.get(`${SETTINGS} ${ERA_KEY}`);
+    if (era !== undefined && isSame(theirs(SETTINGS, ERA_KEY), era)) {
+      const has = mine(SETTINGS, ERA_KEY);
+      if (has === undefined || compareStamps(has, era) < 0) return;
+    }
     // [C4] Where clocks differ nothing is taken, and what is too far ahead nowhere. Only what surely is
     // to be taken counts.
     const { maxDriftMs } = peer.options.timings;
     const usedMs = peer.machine?.wallMs ?? 0;
     if (Math.abs(usedMs - other.machine.wallMs) > maxDriftMs / 2) return;
     const latestMs = Math.min(peer.wallMs, usedMs) + maxDriftMs;
-    for (const [place, stamp] of compared) {
-      if (timestampMs(stamp.time) > latestMs || !isSame(theirs.get(place), stamp)) continue;
-      const has = mine.get(place);
-      if (has === undefined || compareStamps(has, stamp) < 0) {
-        this.#report("G4", `${peer.name} lacks ${place} after an exchange with ${other.name}`);
+    const mayForget = forgetting(peer.machine?.entries() ?? []);
+    for (const holding of compared.values()) {
+      const { map, key, time } = holding;
+      if (timestampMs(time) > latestMs || !isSame(theirs(map, key), holding)) continue;
+      const has = mine(map, key);
+      if (has === undefined && mayForget(map, holding)) continue;
+      if (has === undefined || compareStamps(has, holding) < 0) {
+        this.#report("G4", `${peer.name} lacks ${map} ${key} after an exchange with ${other.name}`);
         return;
       }
     }
   }
 }
 
-function presentOf({ machine }: SimulatedPeer): ReadonlyMap<string, Stamp> {
-  const present = new Map<string, Stamp>();
-  for (const { map, entries } of machine?.entries() ?? []) {
-    for (const entry of entries) present.set(`${map} ${entry.key}`, entry);
-  }
-  return present;
+/** Whether two eras are one, or one follows the other, or both the same. Era 0 has no entry. */
+function isOneLine(a: Entry | undefined, b: Entry | undefined): boolean {
+  const [one, two] = [a, b].map((era) => (Array.isArray(era?.value) ? era.value : [0, 0]));
+  const [older, newer] = Number(one?.[0]) <= Number(two?.[0]) ? [a, b] : [b, a];
+  const [low, high] = [older, newer].map((era) => (Array.isArray(era?.value) ? era.value : [0, 0]));
+  if (low?.[0] === high?.[0]) return low?.[1] === high?.[1];
+  const isFirst = low?.[0] === 0;
+  return Number(high?.[0]) === Number(low?.[0]) + 1 && (isFirst || high?.[1] === older?.time);
+}
+
+/** Looks entries up in what a peer holds now. */
+function entriesOf({ machine }: SimulatedPeer): (map: string, key: string) => Entry | undefined {
+  return (map, key) => machine?.entry(map, key);
 }
 
 function isSame(a: Stamp | undefined, b: Stamp | undefined): boolean {

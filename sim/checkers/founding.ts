@@ -8,13 +8,15 @@ import { timestampMs } from "../../src/core/clock.ts";
 import type { Change } from "../../src/core/effect.ts";
 import { FOUNDING_KEY, SETTINGS } from "../../src/core/founding.ts";
 import { compareStamps } from "../../src/core/lww-map.ts";
-import type { MapEntries } from "../../src/core/message.ts";
+import type { Entry, MapEntries } from "../../src/core/message.ts";
 import type { Stamp } from "../../src/core/units.ts";
 import type { Checker, Report } from "../checker.ts";
 import type { SimulatedPeer } from "../peer.ts";
+import { forgetting } from "./forgotten.ts";
 
 /** What one peer holds, by map and key, and since when. */
-type Holdings = ReadonlyMap<string, Stamp & { readonly since: number }>;
+type Holdings = ReadonlyMap<string, Held>;
+type Held = Entry & { readonly since: number };
 
 interface Start {
   /** By the peer's clock, and in virtual time. */
@@ -25,7 +27,10 @@ interface Start {
   readonly others: readonly Holdings[];
   /** It began with a founding on its disk, and with the table that belongs to it. */
   readonly isFromDisk: boolean;
-  /** Somebody else has become ready since. It may know only what this very peer has on its disk. */
+  /**
+   * Somebody else has become ready since who may know only what this very peer has on its disk, or what
+   * it heard long ago of somebody who is gone.
+   */
   isMirrored: boolean;
 }
 
@@ -36,7 +41,7 @@ export class FoundingChecker implements Checker {
   readonly #now: () => number;
   /** Whether nothing has gone wrong in this run. */
   readonly #isCalm: () => boolean;
-  readonly #held = new Map<SimulatedPeer, Map<string, Stamp & { since: number }>>();
+  readonly #held = new Map<SimulatedPeer, Map<string, Held>>();
   /** What was on disks that are lost: somebody else may have joined by it in time. */
   readonly #lost: Holdings[] = [];
   /** The present life of each peer. */
@@ -65,9 +70,7 @@ export class FoundingChecker implements Checker {
     this.#held.set(peer, held);
     const since = this.#now();
     for (const { map, entries } of maps) {
-      for (const { key, time, writer } of entries) {
-        held.set(`${map} ${key}`, { time, writer, since });
-      }
+      for (const entry of entries) held.set(`${map} ${entry.key}`, { ...entry, since });
       if (map === SETTINGS && entries.some(({ key }) => key === FOUNDING_KEY)) {
         this.#belongs(peer, held.get(FOUNDING) as Stamp);
       }
@@ -84,9 +87,13 @@ export class FoundingChecker implements Checker {
   changed(peer: SimulatedPeer, change: Change): void {
     const start = this.#starts.get(peer);
     if (change.type !== "ready" || start === undefined) return;
-    for (const [other, its] of this.#starts) if (other !== peer) its.isMirrored = its.isFromDisk;
     const waitedMs = peer.now - start.at;
-    if (peer.options.join.length === 0 || waitedMs >= peer.options.timings.foundAfterMs) return;
+    const hasWaited = waitedMs >= peer.options.timings.foundAfterMs;
+    const isOld = start.isMirrored || (hasWaited && change.how === "joined");
+    for (const [other, its] of this.#starts) {
+      if (other !== peer) its.isMirrored ||= its.isFromDisk || isOld;
+    }
+    if (peer.options.join.length === 0 || hasWaited) return;
     if (change.how === "founded") {
       this.#report("A0", `${peer.name} founds ${waitedMs.toFixed(0)} ms after its start`);
     } else if (!start.isMirrored) this.#compare(peer, start);
@@ -109,12 +116,17 @@ export class FoundingChecker implements Checker {
     for (const { map, entries } of peer.machine?.entries() ?? []) {
       for (const entry of entries) own.set(`${map} ${entry.key}`, entry);
     }
-    // What is too far ahead is refused [C4]: only what surely is not counts.
+    // What is too far ahead is refused [C4]: only what surely is not counts. Who had to refuse an era
+    // does not know what it makes others forget.
+    if ((peer.machine?.status().refused.drift ?? 0) > 0) return;
     const { maxDriftMs, exchangeTimeoutMs } = peer.options.timings;
     const usedMs = peer.machine?.wallMs ?? 0;
     const latestMs = Math.min(wallMs, peer.wallMs, usedMs) + maxDriftMs;
+    const mayForget = forgetting(peer.machine?.entries() ?? []);
     const lacks = (held: Holdings) =>
       [...held].some(([place, stamp]) => {
+        const [map = ""] = place.split(" ");
+        if (!own.has(place) && mayForget(map, stamp)) return false;
         if (stamp.since > startedAt - exchangeTimeoutMs || timestampMs(stamp.time) > latestMs) {
           return false;
         }

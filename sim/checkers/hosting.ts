@@ -51,7 +51,9 @@ export class HostingChecker implements Checker {
       const isAsked = request !== undefined && "shard" in request && request.shard === move.shard;
       if (!isAsked && request?.type !== "leave") this.#judge(peer, move);
     }
-    if (written.length > 0 && peer.options.downing === "majority") this.#judgeSide(peer);
+    // Who leaves counts no longer once it has given its shards away.
+    if (written.length === 0 || request?.type === "leave") return;
+    if (peer.options.downing !== "off") this.#judgeSide(peer);
   }
 
   #seen(peer: SimulatedPeer, { key: shard, value, writer }: Entry): void {
@@ -81,11 +83,28 @@ export class HostingChecker implements Checker {
     const members = peer.machine?.view.membership.all() ?? [];
     const counted = members.filter(({ removed, status }) => !removed && status !== "left");
     const isHere = ({ name, status }: MemberState) => name === peer.name || status !== "dead";
-    const here = counted.filter(isHere).length;
-    const [lowest] = counted; // They come by name.
-    const isHalf = 2 * here === counted.length && lowest !== undefined && isHere(lowest);
-    if (2 * here <= counted.length && !isHalf) {
-      this.#report("F9", `${peer.name} allocates with ${here} of ${counted.length} members`);
-    }
+    const here = counted.filter(isHere);
+    const { downing } = peer.options;
+    if (goesOn(downing, here, counted)) return;
+    const side = `${here.length} of ${counted.length} members`;
+    this.#report("F9", `${peer.name} allocates with ${side}, downing ${downing}`);
   }
+}
+
+function goesOn(
+  downing: string,
+  here: readonly MemberState[],
+  counted: readonly MemberState[],
+): boolean {
+  const [all, some] = [counted.length, here.length];
+  const [lowest] = counted; // They come by name.
+  const isMost =
+    2 * some > all || (2 * some === all && lowest !== undefined && here.includes(lowest));
+  if (downing === "majority") return isMost;
+  const quorum = Number(downing.split("=")[1]);
+  if (downing !== "oldest") return some >= quorum && (isMost || all < 2 * quorum);
+  const ages = counted.map(({ row }) => row.joined);
+  const hasOldest = here.some(({ row }) => row.joined === Math.min(...ages));
+  if (all <= 2) return hasOldest;
+  return hasOldest ? some >= 2 : some === all - 1;
 }

@@ -15,13 +15,15 @@ const FRAMES_PER_LINK_MAX = 1.5;
 export class ResourcesChecker implements Checker {
   readonly #report: Report;
   readonly #peerCount: number;
+  readonly #meshMax: number;
   readonly #now: () => number;
   /** By name: links opened in one second. */
   readonly #opened = new Map<string, { second: number; count: number }>();
 
-  constructor(report: Report, peerCount: number, now: () => number) {
+  constructor(report: Report, peerCount: number, meshMax: number, now: () => number) {
     this.#report = report;
     this.#peerCount = peerCount;
+    this.#meshMax = meshMax;
     this.#now = now;
   }
 
@@ -46,6 +48,7 @@ export class ResourcesChecker implements Checker {
     const others = peers.length - 1;
     const max = peers.length * others * IDLE_BYTES_PER_LINK_MAX;
     if (bytesPerSecond > max) this.#report("U1", `${bytesPerSecond} bytes/s while idle`);
+    if (peers.length > this.#meshMax) return; // `overlay.ts` looks at those.
     for (const { name, machine } of peers) {
       const count = machine?.status().links;
       if (count !== others) this.#report("G7", `${name} has ${count} links to ${others} others`);

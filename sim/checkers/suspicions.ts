@@ -22,12 +22,13 @@ const PATIENCE_MS_MAX = 60_000;
 interface Life {
   readonly startedAt: number;
   steppedAt: number;
-  /** Time in which it took no step though it should have. */
+  /** Time in which it took no step though it should have, and when that was last. */
   lateMs: number;
+  lateAt: number;
   /** Whom each link leads to, and when it was last heard. */
   readonly links: Map<number, { readonly name: string; heardAt: number }>;
   readonly heardAt: Map<string, number>;
-  /** By name: how often it was suspected, and when last. */
+  /** By name and life: how often it was suspected, and when last. */
   readonly suspicions: Map<string, { readonly count: number; readonly at: number }>;
 }
 
@@ -42,7 +43,7 @@ export class SuspicionsChecker implements Checker {
   booted(peer: SimulatedPeer): void {
     if ((peer.options.diskMs ?? 0) > 0) return;
     this.#lives.set(peer, {
-      ...{ startedAt: peer.now, steppedAt: peer.now, lateMs: 0 },
+      ...{ startedAt: peer.now, steppedAt: peer.now, lateMs: 0, lateAt: -Infinity },
       ...{ links: new Map(), heardAt: new Map(), suspicions: new Map() },
     });
   }
@@ -51,6 +52,7 @@ export class SuspicionsChecker implements Checker {
     const life = this.#lives.get(peer);
     if (life === undefined) return;
     const awakeAt = awakeNow(peer, life);
+    if (peer.now - awakeAt > life.lateMs + 1) life.lateAt = peer.now;
     life.lateMs = peer.now - awakeAt;
     life.steppedAt = peer.now;
     if (event.type === "link-closed") life.links.delete(event.link);
@@ -80,18 +82,24 @@ export class SuspicionsChecker implements Checker {
     const [subject = ""] = key.split("/");
     if (!Array.isArray(value) || value[0] !== "suspect") return;
     const silentMs = awakeNow(peer, life) - (life.heardAt.get(subject) ?? life.startedAt);
-    if (!isLong(peer, silentMs)) {
-      this.#report("F2", `${peer.name} suspects ${subject}, silent for ${silentMs.toFixed(0)} ms`);
+    // Who was late a moment ago knows that it is slow, and is twice as patient or more.
+    const isSlow = peer.now - life.lateAt < peer.options.timings.silenceMs;
+    if (!isLong(peer, isSlow ? silentMs / 2 : silentMs)) {
+      const late = isSlow ? `, ${(peer.now - life.lateAt).toFixed(0)} ms after it was late` : "";
+      const silent = `silent for ${silentMs.toFixed(0)} ms`;
+      this.#report("F2", `${peer.name} suspects ${subject}, ${silent}${late}`);
     }
     // [F5] A suspicion is followed by another one only when it was refuted.
-    const { count, at } = life.suspicions.get(subject) ?? { count: 0, at: -Infinity };
+    const accused = `${subject} ${value[2]}`; // Another life has refuted nothing.
+    const { count, at } = life.suspicions.get(accused) ?? { count: 0, at: -Infinity };
     const patienceMs = Math.min(PATIENCE_MS_MAX, peer.options.timings.silenceMs * 2 ** count);
     const afterMs = peer.now - at;
-    if (afterMs < patienceMs - SLACK_MS) {
+    const isWorn = afterMs >= PATIENCE_MS_MAX; // By then it is half of what it was.
+    if (afterMs < patienceMs - SLACK_MS && !isWorn) {
       const again = `again after ${afterMs.toFixed(0)} ms`;
       this.#report("F5", `${peer.name} suspects ${subject} ${again}`);
     }
-    life.suspicions.set(subject, { count: count + 1, at: peer.now });
+    life.suspicions.set(accused, { count: count + 1, at: peer.now });
   }
 }
 

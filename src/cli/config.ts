@@ -10,10 +10,12 @@
  * it is most often a misspelt one.
  */
 import { readFileSync } from "node:fs";
+import { DOWNING_FORMS, type Downing, isDowning } from "../core/downing.ts";
 import { SHARDS_MAX, ZONE_LENGTH_MAX } from "../core/limits.ts";
 import { TIMINGS, type Timings, type TimingsPreset } from "../core/timings.ts";
 import { NAME_PATTERN } from "../core/units.ts";
-import { parseAddress } from "../io/discovery.ts";
+import { parseAddress } from "../io/addresses.ts";
+import { JOIN_FORMS, parseJoin } from "../io/names.ts";
 import { wrongUsage } from "./failure.ts";
 
 /** Everything that can be configured, by the names of the configuration file. */
@@ -31,7 +33,7 @@ export interface Settings {
   secretFile: string | undefined;
   tokenFile: string | undefined;
   timings: string;
-  downing: "majority" | "off";
+  downing: Downing;
   insecure: boolean;
   logLevel: string;
   logFormat: "text" | "json";
@@ -96,10 +98,16 @@ const address =
     }
   };
 
-const addresses = (value: unknown): string | undefined =>
-  Array.isArray(value) && value.every((each) => address("dial")(each) === undefined)
-    ? undefined
-    : "must be a list of host:port with ports that can be dialled";
+const joins = (value: unknown): string | undefined => {
+  const problem = `must be a list of ${JOIN_FORMS.join(", ")}`;
+  if (!Array.isArray(value) || !value.every((each) => typeof each === "string")) return problem;
+  try {
+    for (const each of value) parseJoin(each);
+    return undefined;
+  } catch (error) {
+    return `${problem}: ${(error as Error).message}`;
+  }
+};
 
 const SHARDS_DEFAULT = 256;
 
@@ -143,12 +151,13 @@ const SETTINGS: { readonly [Name in SettingName]: Setting<Settings[Name]> } = {
     problem: address("dial"),
   },
   join: {
-    placeholder: "<host:port>",
+    placeholder: "<peer>",
     description:
-      "a peer to join by; repeat it, or separate by commas; without any, founds a cluster",
+      "a peer to join by: host:port, dns:NAME:PORT (every A and AAAA record) or srv:NAME (every SRV " +
+      "record of _hearsay._tcp.NAME); repeat it, or separate by commas; without any, founds a cluster",
     default: [],
     parse: list,
-    problem: addresses,
+    problem: joins,
     repeats: true,
   },
   shards: {
@@ -205,10 +214,11 @@ const SETTINGS: { readonly [Name in SettingName]: Setting<Settings[Name]> } = {
   },
   downing: {
     placeholder: "<strategy>",
-    description: "who goes on after a partition: majority, or off for both sides",
+    description: `who goes on after a partition, off for both sides: ${DOWNING_FORMS.join(", ")}`,
     default: "majority",
     parse: text,
-    problem: oneOf("majority", "off"),
+    problem: (value) =>
+      isDowning(value) ? undefined : `must be one of ${DOWNING_FORMS.join(", ")}`,
   },
   insecure: {
     description: "listen on more than loopback without a secret",

@@ -6,7 +6,7 @@
  * with a code; what the peer itself refuses keeps the code that it gave.
  */
 import { Agent, type ClientRequest, type IncomingMessage, request } from "node:http";
-import { parseAddress } from "../io/discovery.ts";
+import { parseAddress } from "../io/addresses.ts";
 import { Failure } from "./failure.ts";
 
 /** How long a peer may take to answer, in ms. Far above any answer from memory. */

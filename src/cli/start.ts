@@ -10,7 +10,7 @@
  * the peer. That is how nothing stays behind when `hearsay dev` is killed.
  */
 import { hostname } from "node:os";
-import { parseAddress } from "../io/discovery.ts";
+import { parseAddress } from "../io/addresses.ts";
 import { SecretFile } from "../io/secret-file.ts";
 import { type PeerOptions, readOptions } from "../peer-options.ts";
 import { defineCommand } from "./command.ts";

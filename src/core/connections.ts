@@ -1,10 +1,14 @@
 /**
  * Which links are opened, kept alive and given up.
  *
- * Dialled are members without a link, dead ones included, and the addresses to join by that are no
- * known member's [G8]. The higher name of a pair waits a moment before its first dial, so that the two
- * seldom meet halfway. A link that has been silent for too long, or whose other end does not hear this
- * one, is terminated and dialled anew [S9]. One that ended without goodbye starts an inquest [F5].
+ * Wanted are links with neighbours (`neighbours.ts` says who that is), dead ones included, and by the
+ * addresses to join by that are no known member's [G8]. The higher name of a pair waits a moment before
+ * its first dial, so that the two seldom meet halfway. A link that has been silent for too long, or
+ * whose other end does not hear this one, is terminated and dialled anew [S9]. One that ended without
+ * goodbye starts an inquest [F5].
+ *
+ * A link stays as long as either end wants it, which each tells the other, and a while longer: views
+ * change faster than links should [G7]. Who brought more than this peer can take is left alone [G10].
  *
  * A newcomer that finds its name held by another life of it dials the address given there: if that life
  * answers, the newcomer stops [F7].
@@ -14,15 +18,28 @@ import type { CloseCode } from "./effect.ts";
 import type { ErrorCode } from "./error.ts";
 import type { DialFailure, MachineEvent, Remote } from "./event.ts";
 import type { Gossip } from "./gossip.ts";
-import { beginAgain } from "./gossip.ts";
+import { beginAgain, MISSED, OLDER } from "./gossip.ts";
 import type { Inquests } from "./inquests.ts";
+import { SHUNNED_MAX } from "./limits.ts";
 import { Link } from "./link.ts";
-import type { Heartbeat } from "./message.ts";
+import type { Heartbeat, Pulse } from "./message.ts";
+import { MONITORS } from "./monitors.ts";
+import { Neighbours } from "./neighbours.ts";
 import type { PeerState } from "./peer-state.ts";
-import type { Address, Incarnation, Instant } from "./units.ts";
+import { detectionTimes } from "./suspicion.ts";
+import type { Address, Incarnation, Instant, PeerName } from "./units.ts";
 
-/** How long the higher name of a pair leaves the first dial to the lower, in ms. */
-const COURTESY_MS = 100;
+/** How long a link stays that neither end wants any more, in ms. */
+const LINGER_MS = 10_000;
+
+/** Between two dials of a dead member that is nobody's turn, in ms. */
+const STRAY_MS = 1000;
+
+/** Part of a heartbeat by which a sign of life may come early, to fall together with a pulse. */
+const EARLY = 0.25;
+
+/** Change of a step of the wall clock that others are told at once, in ms: any but its jitter [C7]. */
+const STEP_NEWS_MS = 500;
 
 /** Dials of one address that may fail before people are told: it may be starting, too. */
 const QUIET_FAILURES = 5;
@@ -41,25 +58,41 @@ export class Connections {
   readonly #gossip: Gossip;
   readonly #inquests: Inquests;
   readonly #dialler: Dialler;
+  readonly #neighbours: Neighbours;
   readonly #dials = new Map<number, DialPurpose>();
   #join: readonly Address[];
   /** Names that answered at an address to join by, which may be spelt unlike theirs. */
   readonly #answered = new Map<Address, string>();
+  /** Until when this peer will have no link with whom [G10]. */
+  readonly #shunned = new Map<PeerName, { readonly address: Address; readonly until: Instant }>();
   /** Addresses that turned out to be this peer's own. */
   readonly #own = new Set<Address>();
   /** Rejections that have been reported. */
   readonly #reported = new Set<string>();
   #dialCount = 0;
   #targetsChanged = true;
-  #heartbeatAt: Instant;
+  #strayAt: Instant;
+  /** When anybody was heard last, over whichever link. */
+  #reachedAt: Instant;
+  /** What others were told last: the step that is held back, and wall clock minus monotonic one [C7]. */
+  #toldClock: { readonly stepMs: number; readonly offsetMs: number };
+  /** The neighbours that `#far` follows from. */
+  #ranked: ReadonlySet<PeerName> = new Set();
+  /** Members that do not monitor this peer, and are content to hear it rarely [F2]. */
+  #far: ReadonlySet<PeerName> = new Set();
 
   constructor(state: PeerState, gossip: Gossip, inquests: Inquests) {
     this.#state = state;
     this.#gossip = gossip;
     this.#inquests = inquests;
     this.#dialler = new Dialler(state.timings, state.options.random);
+    this.#neighbours = new Neighbours(state, inquests, (address) =>
+      this.#dialler.failures(address),
+    );
     this.#join = state.options.join;
-    this.#heartbeatAt = state.now;
+    this.#strayAt = state.now + STRAY_MS;
+    this.#reachedAt = state.now;
+    this.#toldClock = { stepMs: 0, offsetMs: state.wallMs - state.now };
   }
 
   joinBy(addresses: readonly Address[]): void {
@@ -84,11 +117,15 @@ export class Connections {
     const { remote } = event;
     if (purpose?.type === "link") {
       this.#dialler.opened(purpose.address, state.now);
-      this.#answered.set(purpose.address, remote.name);
+      if (this.#join.includes(purpose.address)) this.#answered.set(purpose.address, remote.name);
     }
     if (remote.name === state.options.name) {
       // [F7] Another life of this peer: the one that dialled draws the conclusion.
       state.effect({ type: "close", link: event.link, code: "NAME_TAKEN" });
+      return purpose;
+    }
+    if (this.#shunned.has(remote.name)) {
+      state.effect({ type: "close", link: event.link, code: "BUFFER_FULL" });
       return purpose;
     }
     this.#open(event.link, remote, event.dial !== undefined);
@@ -98,15 +135,22 @@ export class Connections {
   #open(id: number, remote: Remote, isDialled: boolean): void {
     const state = this.#state;
     const self = state.options.name;
-    const { replica, now, wallMs } = state;
-    const link = new Link({ id, remote, isDialled, self, replica }, now, wallMs);
+    const { replica, timings, now, wallMs } = state;
+    const link = new Link({ id, remote, isDialled, self, replica, timings }, now, wallMs);
     const relation = state.founding.compare(remote.founding);
     // A founding by a clock that is an hour slow only looks older: nobody gives way across a drift.
     const isDrifting = link.drifts(state.timings.maxDriftMs);
     if (relation === "older" && !isDrifting) {
-      beginAgain(state, link);
+      beginAgain(state, link, OLDER);
       return;
     }
+    const line = relation === "same" && !isDrifting ? state.eras.relate(remote.era) : "mergeable";
+    if (line === "ahead")
+      beginAgain(state, link, MISSED); // [M5]
+    else if (line === "behind") {
+      state.effect({ type: "close", link: id, code: "CLUSTER_MISMATCH" });
+    }
+    if (line !== "mergeable") return;
     link.isAlien = relation !== "same";
     for (const loser of state.links.add(link)) this.#close(loser, "DUPLICATE");
     const member = state.view.membership.get(remote.name);
@@ -127,10 +171,27 @@ export class Connections {
     this.#targetsChanged = true;
     this.#inquests.lostWitness(event.link);
     const { remote } = link;
+    if (link.isOverfull) this.#shun(remote);
     // Who closes without leaving has said why, but not goodbye.
     const isExplained = event.clean && event.code !== "CLOSED";
     if (isExplained || links.to(remote.incarnation) !== undefined) return;
     this.#inquests.lost(remote.name, remote.incarnation); // [F5]
+  }
+
+  /** [G10] It would bring the same again. */
+  #shun({ name, address }: Remote): void {
+    const { now, timings } = this.#state;
+    const [oldest] = this.#shunned.keys();
+    if (this.#shunned.size >= SHUNNED_MAX && oldest !== undefined) this.#shunned.delete(oldest);
+    this.#shunned.set(name, { address, until: now + timings.redialIdleMs });
+  }
+
+  #forgetShunned(): void {
+    for (const [name, { until }] of this.#shunned) {
+      if (until > this.#state.now) return; // They come in the order in which they end.
+      this.#shunned.delete(name);
+      this.#targetsChanged = true;
+    }
   }
 
   /** Takes in a dial that came to nothing; returns what it was for. */
@@ -167,24 +228,86 @@ export class Connections {
     const isGated = link.isGated(timings.maxDriftMs);
     if (wasGated && !isGated) this.#gossip.synchronise(link);
     if (isGated && !wasGated) link.isBehind = true;
-    if (heartbeat.heardMs > timings.silenceMs) this.#giveUp(link); // [F2] It does not hear us.
+    this.#heard(link, heartbeat);
   }
 
-  /** Heartbeats that are due, and links that have been silent for too long. */
+  /** Takes in a short sign of life. */
+  pulsed(link: Link, pulse: Pulse): void {
+    link.detector.expect(pulse.everyMs);
+    this.#heard(link, pulse);
+    if (!pulse.asks || link.isClosing || link.answeredAt === this.#state.now) return;
+    link.answeredAt = this.#state.now; // [S4] One answer at a time, however often it is asked for.
+    this.#state.send(link, link.pulse(this.#state.now, false));
+  }
+
+  /** Signs of life that are due. */
   pulse(): void {
-    const { now, links, timings } = this.#state;
+    const { now, links } = this.#state;
+    this.#rank();
+    const hasStepped = this.#hasStepped();
     for (const link of links.open()) {
-      if (now - link.heardAt > timings.silenceMs) this.#giveUp(link);
+      if (this.#isUnused(link)) this.#close(link, "UNUSED");
+      else this.#sayAlive(link, hasStepped);
     }
-    if (now < this.#heartbeatAt) return;
-    this.#heartbeatAt = now + timings.heartbeatMs;
-    for (const link of links.open()) this.#beat(link);
+    this.#watchReach();
+    this.#forgetShunned();
+    if (now < this.#strayAt || this.#state.left) return;
+    this.#strayAt = now + STRAY_MS;
+    const address = this.#neighbours.stray();
+    if (address !== undefined) this.dial(address, { type: "link", address });
   }
 
-  /** This peer was late: nobody else was silent meanwhile [F2]. */
+  /** [C7] Whether a step was seen or taken since others were told: they judge theirs by it. */
+  #hasStepped(): boolean {
+    const { now, wallMs, wallClock } = this.#state;
+    const stepMs = wallClock.stepMs();
+    const told = this.#toldClock;
+    const isNews = (ms: number): boolean => Math.abs(ms) > STEP_NEWS_MS;
+    if (!isNews(stepMs - told.stepMs) && !isNews(wallMs - now - told.offsetMs)) return false;
+    this.#toldClock = { stepMs, offsetMs: wallMs - now };
+    return true;
+  }
+
+  /** [F2] Says that this peer lives when that is due: shortly, or at length for who compares clocks. */
+  #sayAlive(link: Link, hasStepped: boolean): void {
+    const { now, timings } = this.#state;
+    const earlyMs = timings.heartbeatMs * EARLY;
+    const everyMs = this.#far.has(link.remote.name) ? timings.keepAliveMs : timings.heartbeatMs;
+    const isNew = link.everyMs !== everyMs;
+    link.everyMs = everyMs;
+    const isBeatDue = now - link.beatAt >= timings.keepAliveMs - earlyMs;
+    if (isBeatDue || hasStepped) this.#beat(link);
+    else if (isNew || now - link.saidAt >= everyMs - earlyMs) {
+      this.#state.send(link, link.pulse(now, false));
+    }
+  }
+
+  /** [G7] Neither end has wanted the link for a while, and this end has all that it wants. */
+  #isUnused(link: Link): boolean {
+    const { now } = this.#state;
+    if (link.isWanted || link.isWantedThere) link.unwantedSince = undefined;
+    else link.unwantedSince ??= now;
+    const { unwantedSince } = link;
+    if (unwantedSince === undefined || now - unwantedSince < LINGER_MS) return false;
+    return this.#neighbours.missing === 0;
+  }
+
+  /**
+   * [F9] Beyond a full mesh a peer calls only its neighbours dead, some at a time, so one that is cut off
+   * from all others would take long to find them a majority. It need not count them: who has heard nobody
+   * for as long as it takes to call somebody dead is on the wrong side.
+   */
+  #watchReach(): void {
+    const { now, overlay, timings, joined, links } = this.#state;
+    if (!joined || overlay.isMesh) this.#reachedAt = now;
+    for (const { heardAt } of links.open()) this.#reachedAt = Math.max(this.#reachedAt, heardAt);
+    const { deadAloneMs } = detectionTimes(timings, overlay.size);
+    this.#state.isCutOff = now - this.#reachedAt >= deadAloneMs;
+  }
+
+  /** [F2] This peer was late: nobody else was silent meanwhile. */
   forgive(lateMs: number): void {
-    const { links, now } = this.#state;
-    for (const link of links.open()) link.heardAt = Math.min(now, link.heardAt + lateMs);
+    this.#reachedAt = Math.min(this.#state.now, this.#reachedAt + lateMs);
   }
 
   /** Dials what is due. */
@@ -214,26 +337,43 @@ export class Connections {
 
   #retarget(): void {
     this.#targetsChanged = false;
-    const { view, links, options, now } = this.#state;
-    const wanted = new Map<Address, { readonly delayMs: number }>();
+    const { links, options, now } = this.#state;
+    const wanted = this.#neighbours.refresh();
     const linked = new Set(links.open().map((link) => link.remote.name));
-    const known = new Set<Address>([options.address, ...this.#own]);
-    for (const { name, row, status } of view.membership.all()) {
-      if (name === options.name || status === "left") continue;
-      known.add(row.address);
-      if (linked.has(name) || this.#inquests.has(name)) continue;
-      wanted.set(row.address, { delayMs: options.name < name ? 0 : COURTESY_MS });
-    }
     for (const address of this.#join) {
       const name = this.#answered.get(address);
-      if (known.has(address) || (name !== undefined && linked.has(name))) continue;
-      wanted.set(address, { delayMs: 0 });
+      if (address === options.address || this.#own.has(address)) continue;
+      if (this.#neighbours.isAddressKnown(address)) continue;
+      if (name === undefined || !linked.has(name)) wanted.set(address, { delayMs: 0 });
     }
+    for (const { address } of this.#shunned.values()) wanted.delete(address);
     this.#dialler.want(wanted, now);
+    for (const link of links.open()) this.#tellWhetherWanted(link);
+  }
+
+  #tellWhetherWanted(link: Link): void {
+    const wanted = this.#neighbours.wants(link);
+    if (wanted === link.isWanted) return;
+    link.isWanted = wanted;
+    this.#state.send(link, { type: "keep", wanted });
+  }
+
+  /** [F2] A link is alive only when both ends hear each other. */
+  #heard(link: Link, { heardMs }: Heartbeat | Pulse): void {
+    if (heardMs > link.everyMs + this.#state.timings.silenceMs) this.giveUp(link);
+  }
+
+  /** Tells the members that monitor this peer, the next of its neighbours, from the others. */
+  #rank(): void {
+    const neighbours = this.#state.overlay.neighbours();
+    if (neighbours === this.#ranked) return;
+    this.#ranked = neighbours;
+    this.#far = new Set([...neighbours].slice(MONITORS));
   }
 
   #beat(link: Link): void {
     const { now, wallMs, wallClock, leadMs } = this.#state;
+    link.beatAt = now;
     this.#state.send(link, link.heartbeat(now, wallMs, wallClock.stepMs(), leadMs));
   }
 
@@ -242,8 +382,8 @@ export class Connections {
     this.#state.effect({ type: "close", link: link.id, code });
   }
 
-  /** [S9] A close frame would never arrive: the link is cut. */
-  #giveUp(link: Link): void {
+  /** [S9] A close frame would never arrive: the link is cut, and dialled anew. */
+  giveUp(link: Link): void {
     link.isClosing = true;
     this.#state.links.delete(link.id);
     this.#inquests.lostWitness(link.id);

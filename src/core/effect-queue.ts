@@ -75,22 +75,28 @@ export class EffectQueue {
     this.#state = "idle";
   }
 
-  /** Makes the first persist that waits take the others with it. */
+  /**
+   * Makes the first persist that waits take the others with it, up to one that drops keys: a later step
+   * may have written them anew.
+   */
   #joinPersists(): void {
     const waiting = this.#waiting.slice(this.#next);
     const persists = waiting.filter((effect) => effect.type === "persist");
-    const [first] = persists;
-    if (first === undefined || persists.length === 1) return;
+    const drops = persists.findIndex(({ dropped = [] }) => dropped.length > 0);
+    const together = drops < 0 ? persists : persists.slice(0, drops + 1);
+    const [first, second] = together;
+    if (first === undefined || second === undefined) return;
     const joined: Effect = {
       type: "persist",
-      maps: persists.flatMap(({ maps }) => maps),
-      clockBound: persists.reduce((highest, each) => Math.max(highest, each.clockBound), 0),
+      maps: together.flatMap(({ maps }) => maps),
+      clockBound: together.reduce((highest, each) => Math.max(highest, each.clockBound), 0),
+      dropped: together.at(-1)?.dropped ?? [],
     };
+    const done = new Set<Effect>(together);
     this.#next = 0;
-    this.#waiting = waiting.flatMap((effect) => {
-      if (effect.type !== "persist") return effect;
-      return effect === first ? joined : [];
-    });
+    this.#waiting = waiting.flatMap((effect) =>
+      effect === first ? joined : done.has(effect) ? [] : effect,
+    );
   }
 
   /** A queue that is never empty must not keep what it has done; half of it is cheap to move. */

@@ -2,7 +2,7 @@
  * The output of the state machine, carried out strictly in order. Imperative: each is to be done.
  */
 import type { ErrorCode, Refusal } from "./error.ts";
-import type { MapEntries, Message } from "./message.ts";
+import type { MapEntries, MapKeys, Message } from "./message.ts";
 import type { Address, Incarnation, LinkId, PeerName, ShardId, Timestamp } from "./units.ts";
 
 /** The four states of a member, as shown to users [F1]. */
@@ -31,6 +31,8 @@ export interface Member {
   readonly since: number;
   /** Why it has this status, for people. */
   readonly why: string;
+  /** Who says so by now: members by name, at most four; empty when it is alive or has left. */
+  readonly accusers: readonly PeerName[];
 }
 
 /** Something that a user may want to know when it happens. */
@@ -55,17 +57,23 @@ export type Change =
       readonly writer: string;
     }
   | { readonly type: "release"; readonly shard: ShardId; readonly to: PeerName | undefined }
+  /** An era began here [M5]: what was deleted long ago is forgotten, and so are these members. */
+  | { readonly type: "era"; readonly number: number; readonly forgotten: readonly PeerName[] }
   | { readonly type: "warning"; readonly code: ErrorCode; readonly message: string };
 
-/** Says why a link is closed. `DUPLICATE` and `LEAVING` are no errors. */
-export type CloseCode = ErrorCode | "DUPLICATE" | "LEAVING";
+/** Says why a link is closed. `DUPLICATE`, `LEAVING` and `UNUSED` are no errors. */
+export type CloseCode = ErrorCode | "DUPLICATE" | "LEAVING" | "UNUSED";
 
 export type Effect =
-  /** Makes entries and the clock's upper bound durable before the next effect starts [G1, C6]. */
+  /**
+   * Makes entries and the clock's upper bound durable before the next effect starts [G1, C6]. What is
+   * `dropped` may be forgotten, after the entries are there.
+   */
   | {
       readonly type: "persist";
       readonly maps: readonly MapEntries[];
       readonly clockBound: Timestamp;
+      readonly dropped?: readonly MapKeys[];
     }
   | { readonly type: "send"; readonly links: readonly LinkId[]; readonly message: Message }
   /** Closes a link. `silent` links are terminated, since their close frame would never arrive. */

@@ -1,6 +1,8 @@
 /**
  * The input of the state machine. Past tense: each has happened.
  */
+
+import type { Era } from "./eras.ts";
 import type { ErrorCode } from "./error.ts";
 import type { Message } from "./message.ts";
 import type { Address, Incarnation, LinkId, PeerName, ShardId, Stamp, WallMs } from "./units.ts";
@@ -15,10 +17,19 @@ export interface Remote {
   readonly wallMs: WallMs;
   /** The stamp of the founding that it belongs to; undefined while it waits for one [A0]. */
   readonly founding: Stamp | undefined;
+  /** The era of that founding; undefined when it has written none, or waits [M5]. */
+  readonly era?: Era | undefined;
+  /** Whether it was on a side that may host, without a doubt about its own name [F7, F9]. */
+  readonly isHosting?: boolean;
+  /** Whether it knows of other members of its founding. */
+  readonly isAccompanied?: boolean;
 }
 
-/** Why a dial came to nothing. Only `refused` says that nothing listens there [F5]. */
-export type DialFailure = "refused" | "unreachable" | "self" | "rejected";
+/**
+ * Why a dial came to nothing. Only `refused` says that nothing listens there [F5]; `reset` is a connection
+ * that was made and ended before a word was said, by a process that is ending or has too many.
+ */
+export type DialFailure = "refused" | "reset" | "unreachable" | "self" | "rejected";
 
 /** What a user asks of the machine. Reads need no event: they are methods. */
 export type CallRequest =
@@ -42,7 +53,7 @@ export type MachineEvent =
       readonly type: "link-closed";
       readonly link: LinkId;
       readonly clean: boolean;
-      readonly code?: ErrorCode | "LEAVING" | "DUPLICATE";
+      readonly code?: ErrorCode | "LEAVING" | "DUPLICATE" | "UNUSED";
     }
   /** One frame arrived; `refused` of its entries were malformed and left out. */
   | {

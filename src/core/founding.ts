@@ -10,7 +10,8 @@
  *
  * If nobody around belongs to one, the lowest in name of those that hear each other founds after a
  * while; a peer that hears nobody founds in the end, alone and with a warning. One without addresses
- * to join founds at once: it was told that it is the first.
+ * to join founds at once: it was told that it is the first. The lowest may be one that never founds,
+ * broken or hostile, so the others wait for it no longer than for an answer, one after the other.
  *
  * It may have been told so wrongly, when the first peer of a cluster is restarted with the command
  * line that it was first started with. Two foundings that meet are therefore never merged: the younger
@@ -27,7 +28,7 @@ export const SETTINGS = "settings";
 export const FOUNDING_KEY = "founding";
 
 /** Why a peer founds. */
-export type FoundingReason = "first" | "lowest" | "alone";
+export type FoundingReason = "first" | "lowest" | "overdue" | "alone";
 
 export class Founding {
   readonly #name: PeerName;
@@ -84,18 +85,29 @@ export class Founding {
 
   /**
    * Whether it is this peer that founds, now. `company` are the unfounded peers it is linked with;
-   * `isAnswered` says that some other link may still lead to a founding.
+   * `answer` says what other links lead to: a founding, or nobody knows yet what.
    */
-  due(now: Instant, company: readonly PeerName[], isAnswered: boolean): FoundingReason | undefined {
+  due(
+    now: Instant,
+    company: readonly PeerName[],
+    answer: "founded" | "new" | "none",
+  ): FoundingReason | undefined {
     if (this.#stamp !== undefined) return undefined;
     if (!this.#joins) return "first";
     if (company.length === 0) this.#companySince = undefined;
-    if (isAnswered) return undefined;
+    // Links that come and go must not hold it up for ever.
+    const isPatient = now - this.#startedAt < this.#timings.joinTimeoutMs;
+    if (answer === "founded" || (answer === "new" && isPatient)) return undefined;
     if (company.length === 0) {
       return now - this.#startedAt >= this.#timings.joinTimeoutMs ? "alone" : undefined;
     }
     this.#companySince ??= now;
-    if (now - this.#companySince < this.#timings.foundAfterMs) return undefined;
-    return company.every((name) => this.#name < name) ? "lowest" : undefined;
+    const { foundAfterMs, joinTimeoutMs } = this.#timings;
+    if (now - this.#companySince < foundAfterMs) return undefined;
+    const lower = new Set(company.filter((name) => name < this.#name)).size;
+    if (lower === 0) return "lowest";
+    // The waits differ by enough for the next one's founding to be heard of.
+    const isOver = now - this.#startedAt >= joinTimeoutMs + lower * foundAfterMs;
+    return isOver ? "overdue" : undefined;
   }
 }

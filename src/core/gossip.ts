@@ -1,7 +1,8 @@
 /**
  * How entries travel: pushed when they win, reconciled in the background, refused when they must be.
  *
- * In a full mesh only the writer pushes, to everybody; nobody passes on what was pushed to it [G1].
+ * In a full mesh only the writer pushes, to everybody; nobody passes on what was pushed to it. Beyond
+ * one, each delta names the arc of the members that its receiver is to tell (`arc.ts`) [G1].
  * What push lost is found by anti-entropy: now and then, with one random neighbour, and at once on
  * a new link [G3, G5]. What an exchange brought is pushed on as if it had been written here, since
  * whoever was cut off from its writer is likely to be cut off from others too.
@@ -11,11 +12,15 @@
  *
  * Rules: SPEC.md, section G.
  */
+import { divide, ringAround } from "./arc.ts";
+import { areMergeable, decodeEra, ERA_KEY, isStale } from "./eras.ts";
 import { FOUNDING_KEY, SETTINGS } from "./founding.ts";
 import { FRAME_BYTES_TARGET } from "./limits.ts";
 import type { Link } from "./link.ts";
-import type { Entry, MapEntries, Message } from "./message.ts";
-import type { PeerState } from "./peer-state.ts";
+import { compareStamps } from "./lww-map.ts";
+import { isVerdict, MEMBERS, VERDICTS } from "./membership.ts";
+import type { Entry, MapEntries, Message, PeerMessage } from "./message.ts";
+import type { Audience, PeerState } from "./peer-state.ts";
 import { splitEntries } from "./replica.ts";
 import type { Instant, LinkId, Stamp } from "./units.ts";
 
@@ -31,13 +36,10 @@ export class Gossip {
   }
 
   /** Takes a message of a link that carries more than heartbeats; true when an exchange ended. */
-  receive(
-    link: Link,
-    message: Exclude<Message, { type: "heartbeat" | "probe" | "probe-answer" }>,
-  ): boolean {
+  receive(link: Link, message: Exclude<Message, PeerMessage>): boolean {
     switch (message.type) {
       case "delta":
-        this.#merge(link, message.maps, "nobody");
+        this.#takeDelta(link, message.maps, message.arc ?? "nobody");
         return false;
       case "repair":
         // A newcomer has nothing to tell that the others do not know.
@@ -49,13 +51,19 @@ export class Gossip {
       default:
     }
     if (link.isClosing || this.#state.halted) return false;
-    if (message.type === "head") link.answersMember = this.#state.isMember(link.remote);
+    if (message.type === "head") {
+      // [M5] Before anything is exchanged. Who must give way learns of it by a new handshake.
+      if (!areMergeable(this.#state.replica.era, message.era)) return this.#part(link);
+      link.answersMember = this.#state.isMember(link.remote);
+    }
     const { replies, ended } = link.sync.receive(message);
     for (const reply of replies) this.#state.send(link, reply);
     if (ended) {
       link.isWithMember = message.type === "done" ? link.asksMember : link.answersMember;
       link.isSynced = true;
       link.isBehind = false;
+      if (link.comingEra !== undefined) this.#state.eras.adopt(link.comingEra);
+      link.comingEra = undefined;
     }
     return ended;
   }
@@ -92,23 +100,59 @@ export class Gossip {
     if (neighbour !== undefined) this.synchronise(neighbour); // [G3]
   }
 
-  /** Pushes entries to every link but one, as deltas. */
-  push(maps: readonly MapEntries[], except: LinkId | undefined): void {
-    const { links, timings } = this.#state;
-    const targets: LinkId[] = [];
+  /** Pushes entries to an audience, as deltas, but not by one link. */
+  push(maps: readonly MapEntries[], audience: Audience, except: LinkId | undefined): void {
+    const { links, timings, overlay } = this.#state;
+    const targets: Link[] = [];
     for (const link of links.usable(timings.maxDriftMs)) {
       if (link.id === except) continue;
       if (link.isCongested)
         link.isBehind = true; // [G6]
-      else targets.push(link.id);
+      else targets.push(link);
     }
     if (targets.length === 0) return;
+    const isDirect = audience === "all" && overlay.isMesh;
+    // Who is no member, or not yet, stands in no ring, and nobody else may have a link to it.
+    const told = targets.filter(({ remote }) => isDirect || !overlay.has(remote.name));
+    const members = isDirect ? [] : targets.filter(({ remote }) => overlay.has(remote.name));
+    const arc = audience === "all" ? ringAround(overlay.hash) : audience;
+    const pieces = divide(arc, overlay.hash, members); // [G1]
     for (const part of splitEntries(maps, FRAME_BYTES_TARGET)) {
-      this.#state.sendAll(targets, { type: "delta", maps: part });
+      this.#state.sendAll(
+        told.map(({ id }) => id),
+        { type: "delta", maps: part },
+      );
+      for (const { link, ...piece } of pieces) {
+        this.#state.send(link, { type: "delta", maps: part, ...piece });
+      }
     }
   }
 
-  #merge(link: Link, maps: readonly MapEntries[], audience: "all" | "nobody"): void {
+  /** [M5] The rest of what belongs to a new era comes with an exchange, and so does the era. */
+  #takeDelta(link: Link, maps: readonly MapEntries[], audience: Audience | "nobody"): void {
+    const { comingEra } = link;
+    this.#merge(link, maps, audience);
+    if (link.comingEra === comingEra) return;
+    link.comingEra = comingEra;
+    if (!link.isClosing) this.synchronise(link);
+  }
+
+  #merge(link: Link, maps: readonly MapEntries[], audience: Audience | "nobody"): void {
+    // [F1] Verdicts are judged by the rows that came with them.
+    this.#mergeSome(
+      link,
+      maps.filter(({ map }) => map !== VERDICTS),
+      audience,
+    );
+    this.#mergeSome(
+      link,
+      maps.filter(({ map }) => map === VERDICTS),
+      audience,
+    );
+  }
+
+  #mergeSome(link: Link, maps: readonly MapEntries[], audience: Audience | "nobody"): void {
+    if (maps.length === 0 || link.isAlien || this.#state.halted) return;
     const state = this.#state;
     const admitted: MapEntries[] = [];
     for (const { map, entries } of maps) {
@@ -122,6 +166,7 @@ export class Gossip {
         "BUFFER_FULL",
         `Cannot take entries of "${link.remote.name}": the replica is full`,
       );
+      link.isOverfull = true;
       state.links.close(link);
       state.effect({ type: "close", link: link.id, code: "BUFFER_FULL" });
       return;
@@ -137,8 +182,53 @@ export class Gossip {
       this.refused.drift += 1; // [C4]
       return false;
     }
-    if (map !== SETTINGS || entry.key !== FOUNDING_KEY) return true;
-    return this.#admitFounding(link, entry);
+    if (isStale(map, entry, this.#state.cut)) return false; // [M5]
+    if (map === VERDICTS) return this.#admitVerdict(entry);
+    if (map !== SETTINGS) return true;
+    if (entry.key === ERA_KEY) return this.#admitEra(link, entry);
+    return entry.key !== FOUNDING_KEY || this.#admitFounding(link, entry);
+  }
+
+  /** [F1] What counts for nobody would be kept for long. */
+  #admitVerdict(entry: Entry): boolean {
+    const { replica, view } = this.#state;
+    if (!isVerdict(entry)) {
+      this.refused.malformed += 1;
+      return false;
+    }
+    const row = replica.map(MEMBERS).entry(entry.key.slice(0, entry.key.indexOf("/")));
+    return view.membership.wouldKeep(entry, row);
+  }
+
+  /** [M5] An era is taken over at the end of an exchange, and only if it follows the present one. */
+  #admitEra(link: Link, entry: Entry): boolean {
+    const { eras } = this.#state;
+    const era = decodeEra(entry);
+    if (era === undefined) this.refused.malformed += 1;
+    else if (eras.relate(era) !== "mergeable") this.#part(link);
+    else if (eras.isNews(entry)) {
+      const { comingEra } = link;
+      if (comingEra === undefined || compareStamps(entry, comingEra) > 0) link.comingEra = entry;
+    }
+    return false;
+  }
+
+  /**
+   * [M5] This peer has a table from now on, and with it an era. Links that it opened as a newcomer may
+   * lead to another line of eras: what they bring must not be merged with that table.
+   */
+  partOthers(): void {
+    const { eras, links } = this.#state;
+    for (const link of links.open()) {
+      if (eras.relate(link.remote.era) !== "mergeable") this.#part(link);
+    }
+  }
+
+  #part(link: Link): false {
+    link.isAlien = true;
+    this.#state.links.close(link);
+    this.#state.effect({ type: "close", link: link.id, code: "CLUSTER_MISMATCH" });
+    return false;
   }
 
   #admitFounding(link: Link, entry: Entry): boolean {
@@ -158,18 +248,21 @@ export class Gossip {
     const { founding, timings } = this.#state;
     const relation = founding.compare(stamp);
     const isDrifting = link.drifts(timings.maxDriftMs);
-    if (relation === "older" && !isDrifting) beginAgain(this.#state, link);
+    if (relation === "older" && !isDrifting) beginAgain(this.#state, link, OLDER);
     if (relation === "same" || this.#state.halted || link.isAlien) return;
-    link.isAlien = true;
-    this.#state.links.close(link);
-    this.#state.effect({ type: "close", link: link.id, code: "CLUSTER_MISMATCH" });
+    this.#part(link);
   }
 }
 
-/** [A0] Gives way to an older founding: this peer begins again as a newcomer to that cluster. */
-export function beginAgain(state: PeerState, link: Link): void {
+/** Why a peer begins again: its founding is the younger one, or it has missed too much [M5]. */
+export const OLDER = "it belongs to an older cluster";
+export const MISSED =
+  "what was deleted there meanwhile is forgotten, and would come back with this one";
+
+/** [A0, M5] Gives way to another peer: this one begins again as a newcomer to its cluster. */
+export function beginAgain(state: PeerState, link: Link, why: string): void {
   const { remote } = link;
   const join = [...new Set([remote.address, ...state.options.join])];
-  const message = `Joining the older cluster of "${remote.name}" with an empty table`;
+  const message = `Beginning again with the table of "${remote.name}": ${why}`;
   state.halt({ type: "reset", join, message });
 }

@@ -27,16 +27,25 @@ export interface Requester {
   readonly probe: number;
 }
 
+/** How one dial of this peer's ended. */
+export type DialOutcome = ProbeOutcome | "reset";
+
 export class Inquest {
   readonly subject: PeerName;
   readonly incarnation: Incarnation;
   readonly address: Address;
   /** Answers go to these once this peer's own dials have settled. */
   readonly requesters: Requester[] = [];
+  readonly startedAt: Instant;
   /** Given up then, whatever is still unknown. */
   readonly expiresAt: Instant;
   /** Whether this peer lost a link itself, so that the end may be a verdict. */
   isOwn = false;
+  /** Who is to be asked, the first that can be reached before the others; and whether they were. */
+  witnesses: readonly PeerName[] = [];
+  isSummoned = false;
+  /** Whether this peer has said that the subject is dead, and waits for a majority to be heard. */
+  isSaid = false;
   /** The dial under way. */
   dial: number | undefined;
   #dialAt: Instant;
@@ -47,12 +56,14 @@ export class Inquest {
   constructor(
     subject: { name: PeerName; incarnation: Incarnation; address: Address },
     now: Instant,
+    dialAt: Instant,
     expiresAt: Instant,
   ) {
     this.subject = subject.name;
     this.incarnation = subject.incarnation;
     this.address = subject.address;
-    this.#dialAt = now;
+    this.startedAt = now;
+    this.#dialAt = dialAt;
     this.expiresAt = expiresAt;
   }
 
@@ -64,6 +75,16 @@ export class Inquest {
   /** When to dial next: Infinity while a dial is under way or none is needed. */
   get dialAt(): Instant {
     return this.#own === undefined && this.dial === undefined ? this.#dialAt : Infinity;
+  }
+
+  /** Whether a dial has been made, or is being made. */
+  get hasBegun(): boolean {
+    return this.dial !== undefined || this.#refusals > 0 || this.#own !== undefined;
+  }
+
+  /** Begins now if it was to begin later. */
+  hurry(now: Instant): void {
+    this.#dialAt = Math.min(this.#dialAt, now);
   }
 
   asked(link: LinkId): void {
@@ -80,16 +101,20 @@ export class Inquest {
     this.#witnesses.delete(link);
   }
 
-  /** Records the end of this peer's dial. */
-  dialled(outcome: ProbeOutcome, now: Instant): void {
+  /**
+   * Records the end of this peer's dial. A connection that was made and then reset may be the last of
+   * a process that is ending, or one too many for a process that lives: it is tried again like one
+   * that was refused, and in the end only a refusal says that nobody is there.
+   */
+  dialled(outcome: DialOutcome, now: Instant): void {
     this.dial = undefined;
-    if (outcome !== "refused") {
+    if (outcome !== "refused" && outcome !== "reset") {
       this.#own = outcome;
       return;
     }
     const waitMs = RETRY_MS[this.#refusals];
     this.#refusals += 1;
-    if (waitMs === undefined) this.#own = "refused";
+    if (waitMs === undefined) this.#own = outcome === "refused" ? "refused" : "unknown";
     else this.#dialAt = now + waitMs;
   }
 

@@ -78,8 +78,34 @@ export const BUFFERED_BYTES_LOW = 65_536;
 /** Bytes waiting in a socket at which the link is given up: its reader has stopped. */
 export const BUFFERED_BYTES_MAX = 16_777_216;
 
+/** Dials of members and of addresses to join by that are under way at once. */
+export const DIALS_MAX = 64;
+
+/** Such dials that are begun in a second, once `DIALS_MAX` of them were begun at a stretch. */
+export const DIALS_PER_SECOND_MAX = 50;
+
+/** Dead members that are dialled all the time, the latest ones: the others come up by chance. */
+export const DEAD_DIALLED_MAX = 64;
+
+/** Inquests under way that began with a dial which was refused, or at the request of others. */
+export const INQUESTS_MAX = 64;
+
+/** Rows of members, those that are dead or have left included. Eight times what clusters are tested for. */
+export const MEMBERS_MAX = 8192;
+
+/** Peers that a peer will not be linked with for a while, since they sent more than it can take. */
+export const SHUNNED_MAX = 1024;
+
 /** Addresses that a peer dials for joining. */
 export const JOIN_ADDRESSES_MAX = 256;
+
+/** Rows that a peer writes to defend its own one after another, without a wait. */
+export const ROW_WRITES_BURST_MAX = 8;
+
+/** And then the time between two of them, in ms. */
+export const ROW_WRITE_INTERVAL_MS = 1000;
+/** Questions of others about silent members that one peer looks into at once [F3]. */
+export const INQUIRIES_MAX = 256;
 
 /** Calls of users that wait for an answer at once. */
 export const CALLS_MAX = 1000;

@@ -9,9 +9,12 @@
  * belongs to a founding that must give way: it then carries heartbeats and nothing else.
  */
 import type { Remote } from "./event.ts";
-import type { Heartbeat } from "./message.ts";
+import { FailureDetector } from "./failure-detector.ts";
+import { hash32 } from "./hash.ts";
+import type { Entry, Heartbeat, Pulse } from "./message.ts";
 import { Reconciliation } from "./reconciliation.ts";
 import type { Replica } from "./replica.ts";
+import type { Timings } from "./timings.ts";
 import type { Instant, LinkId, PeerName, WallMs } from "./units.ts";
 
 export class Link {
@@ -21,8 +24,16 @@ export class Link {
   readonly isDialled: boolean;
   readonly openedAt: Instant;
   readonly sync: Reconciliation;
-  /** When any bytes came. */
-  heardAt: Instant;
+  /** Judges how long the other end may be silent. */
+  readonly detector: FailureDetector;
+  /** When this end said anything. */
+  saidAt: Instant;
+  /** When this end compared clocks. */
+  beatAt: Instant = Number.NEGATIVE_INFINITY;
+  /** When this end answered a sign of life that asked for one. */
+  answeredAt: Instant = Number.NEGATIVE_INFINITY;
+  /** How often this end has promised to be heard, in ms. */
+  everyMs: number;
   /** No deltas go out: the socket is full [G6]. */
   isCongested = false;
   /** Deltas were left out, so an exchange is due as soon as possible. */
@@ -35,8 +46,19 @@ export class Link {
   answersMember = false;
   /** The same of the exchange that has just ended. */
   isWithMember = false;
+  /** A newer era that came with the exchange under way, and is taken over at its end [M5]. */
+  comingEra: Entry | undefined;
   /** The other end's founding must give way to ours: nothing of it is merged [A0]. */
   isAlien = false;
+  /** Where the other end stands in the ring of the members: the hash of its name. */
+  readonly hash: number;
+  /** Whether this end has a use for the link, as it last said, and the other end [G7]. */
+  isWanted = true;
+  isWantedThere = true;
+  /** Since when neither end wants it. */
+  unwantedSince: Instant | undefined;
+  /** The other end sent more than this one can take [G10]. */
+  isOverfull = false;
   /** This end asked for the end of the link: it still listens, but sends nothing more. */
   isClosing = false;
   #echo = -1;
@@ -44,11 +66,17 @@ export class Link {
   #roundTripMs: number | undefined;
   #differenceMs: number;
   #stepDifferenceMs: number;
-  #unheardMs = 0;
   #leadMs: number | undefined;
 
   constructor(
-    options: { id: LinkId; remote: Remote; isDialled: boolean; self: PeerName; replica: Replica },
+    options: {
+      id: LinkId;
+      remote: Remote;
+      isDialled: boolean;
+      self: PeerName;
+      replica: Replica;
+      timings: Timings;
+    },
     now: Instant,
     wallMs: WallMs,
   ) {
@@ -56,7 +84,10 @@ export class Link {
     this.remote = options.remote;
     this.isDialled = options.isDialled;
     this.openedAt = now;
-    this.heardAt = now;
+    this.detector = new FailureDetector(options.timings, now);
+    this.saidAt = now;
+    this.everyMs = options.timings.heartbeatMs;
+    this.hash = hash32(options.remote.name);
     this.sync = new Reconciliation(options.replica, {
       yields: options.self > options.remote.name,
     });
@@ -84,9 +115,9 @@ export class Link {
     return this.#leadMs;
   }
 
-  /** How long the other end had not heard this one when it last said so, in ms. */
-  get unheardMs(): number {
-    return this.#unheardMs;
+  /** When any bytes came. */
+  get heardAt(): Instant {
+    return this.detector.heardAt;
   }
 
   /** [C4] Whether the clocks differ too much for anything but heartbeats. */
@@ -110,14 +141,21 @@ export class Link {
       wallMs: Math.floor(wallMs),
       stepMs: Math.round(stepMs),
       leadMs: Math.round(leadMs),
+      everyMs: Math.round(this.everyMs),
     };
+  }
+
+  /** The short sign of life to send now; one that `asks` is answered at once. */
+  pulse(now: Instant, asks: boolean): Pulse {
+    const heardMs = Math.round(now - this.heardAt);
+    return { type: "pulse", heardMs, everyMs: Math.round(this.everyMs), asks };
   }
 
   /** Takes in the other end's heartbeat. */
   onHeartbeat(heartbeat: Heartbeat, now: Instant, wallMs: WallMs): void {
     this.#echo = heartbeat.sentAt;
     this.#echoAt = now;
-    this.#unheardMs = heartbeat.heardMs;
+    this.detector.expect(heartbeat.everyMs);
     this.#leadMs = heartbeat.leadMs;
     if (heartbeat.echo >= 0) {
       const roundTripMs = now - heartbeat.echo - heartbeat.echoDelayMs;

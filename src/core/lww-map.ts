@@ -13,9 +13,10 @@
  * compare: their XOR is the fingerprint, and `sketch.ts` finds out which of them differ.
  *
  * Entries live in columns, not in objects: 100 000 of them are a few typed arrays and three arrays
- * of references, which is a third of the memory and leaves little to the garbage collector. A slot is
- * never given to another key, so that a position in the columns is a valid cursor for as long as
- * the map lives.
+ * of references, which is a third of the memory and leaves little to the garbage collector. No entry
+ * ever moves to another slot, so that a position in the columns is a valid cursor for as long as the
+ * map lives. An entry that is dropped leaves a hole, which a new key fills: to whoever reads with a
+ * cursor it looks like any key that was written behind it.
  *
  * Deliberately absent: a clock (the caller stamps), events (merge returns what won) and a log (the
  * newest entry is all there is to know; an entry costs the same whatever its history [M6]).
@@ -50,7 +51,10 @@ export class LwwMap<V> {
   readonly #seedHigh: number;
   readonly #sink: IdSink | undefined;
   readonly #slots = new Map<string, number>();
-  readonly #keys: string[] = [];
+  /** Undefined in a hole. */
+  readonly #keys: (string | undefined)[] = [];
+  /** Slots that were dropped and are to be filled. */
+  readonly #holes: number[] = [];
   readonly #writers: string[] = [];
   /** Undefined in a tombstone. */
   readonly #values: (V | undefined)[] = [];
@@ -69,10 +73,10 @@ export class LwwMap<V> {
 
   /** Number of live keys. */
   get size(): number {
-    return this.#keys.length - this.#tombstones;
+    return this.#slots.size - this.#tombstones;
   }
 
-  /** Number of slots: live keys and tombstones. Slots are 0 to this minus one. */
+  /** Number of slots: live keys, tombstones and holes. Slots are 0 to this minus one. */
   get slotCount(): number {
     return this.#keys.length;
   }
@@ -91,7 +95,7 @@ export class LwwMap<V> {
   /** The winning entry of `key`, which may be a tombstone. */
   entry(key: string): Entry<V> | undefined {
     const slot = this.#slots.get(key);
-    return slot === undefined ? undefined : this.entryAt(slot);
+    return slot === undefined ? undefined : this.#entryIn(slot);
   }
 
   /**
@@ -111,18 +115,34 @@ export class LwwMap<V> {
   }
 
   /**
+   * Forgets the entry of `key` as if it had never been: not a deletion, which is an entry. Whoever still
+   * has it can bring it back, so it is for those who refuse it from then on [M5]. True if there was one.
+   */
+  drop(key: string): boolean {
+    const slot = this.#slots.get(key);
+    if (slot === undefined) return false;
+    this.#takeOut(slot);
+    this.#slots.delete(key);
+    this.#holes.push(slot);
+    this.#keys[slot] = undefined;
+    this.#values[slot] = undefined;
+    this.#writers[slot] = "";
+    return true;
+  }
+
+  /**
    * Takes over what is newer and returns exactly the entries that won, one for each key, in the
    * order given [M3]. Malformed entries are left out one by one [M7]; it never throws for them.
    */
   merge(entries: Iterable<Entry<V>>): Entry<V>[] {
     const winners: Entry<V>[] = [];
-    const slotCount = this.slotCount;
+    const keyCount = this.#slots.size;
     for (const entry of entries) {
       const read = readEntry(entry);
       if (read !== undefined && this.#apply(read) === "won") winners.push(read);
     }
     // As many new keys as winners: none beat another, as when a newcomer takes in a snapshot.
-    if (this.slotCount - slotCount === winners.length) return winners;
+    if (this.#slots.size - keyCount === winners.length) return winners;
     // A winner that a later entry of the same merge beat is not a winner.
     return winners.filter((entry) => this.#holds(entry));
   }
@@ -134,8 +154,8 @@ export class LwwMap<V> {
 
   /** All entries, tombstones included, by key. Costs O(n log n). */
   all(): Entry<V>[] {
-    return this.#keys
-      .map((_, slot) => this.entryAt(slot))
+    return [...this.#slots.values()]
+      .map((slot) => this.#entryIn(slot))
       .sort((a, b) => compareText(a.key, b.key));
   }
 
@@ -144,8 +164,12 @@ export class LwwMap<V> {
     return hex(this.#fingerprintHigh) + hex(this.#fingerprintLow);
   }
 
-  /** The entry in `slot`, which must be below `slotCount`. */
-  entryAt(slot: number): Entry<V> {
+  /** The entry in `slot`, which must be below `slotCount`; undefined in a hole. */
+  entryAt(slot: number): Entry<V> | undefined {
+    return this.#keys[slot] === undefined ? undefined : this.#entryIn(slot);
+  }
+
+  #entryIn(slot: number): Entry<V> {
     return {
       key: this.#keys[slot] as string,
       value: this.#values[slot],
@@ -186,6 +210,7 @@ export class LwwMap<V> {
       if (!this.#winsTie(slot, bytes)) return "lost";
       bytes = value === undefined ? undefined : canonicalBytes(value); // The tie used the buffer.
     }
+    if (slot !== undefined) this.#takeOut(slot);
     this.#store(slot ?? this.#newSlot(key), entry, bytes);
     return "won";
   }
@@ -216,7 +241,6 @@ export class LwwMap<V> {
     if (bytes !== undefined) hash.bytes(bytes);
     hash.finish();
     const { low, high } = hash;
-    if (slot < this.#writers.length) this.#forget(slot);
     if (bytes === undefined) this.#tombstones += 1;
     this.#values[slot] = entry.value;
     this.#writers[slot] = entry.writer;
@@ -228,8 +252,8 @@ export class LwwMap<V> {
     this.#sink?.add(low, high);
   }
 
-  /** Takes the entry in `slot` out of fingerprint, sink and count, before another takes its place. */
-  #forget(slot: number): void {
+  /** Takes the entry in `slot` out of fingerprint, sink and count. */
+  #takeOut(slot: number): void {
     const low = this.idLowAt(slot);
     const high = this.idHighAt(slot);
     this.#fingerprintLow = (this.#fingerprintLow ^ low) >>> 0;
@@ -239,6 +263,12 @@ export class LwwMap<V> {
   }
 
   #newSlot(key: string): number {
+    const hole = this.#holes.pop();
+    if (hole !== undefined) {
+      this.#keys[hole] = key;
+      this.#slots.set(key, hole);
+      return hole;
+    }
     const slot = this.#keys.length;
     if (slot === this.#times.length) {
       const times = new Float64Array(2 * slot);

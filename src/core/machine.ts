@@ -7,9 +7,9 @@
  * proceeds with inquests and dials what is due; then what won is made durable, told to others, and the
  * rest of the effects follow.
  *
- * Everything that happens by the clock happens at a pulse, a quarter of a heartbeat apart, but for dials
- * and plans, which have deadlines of their own. A pulse that comes late is this peer's own fault, and
- * is subtracted from everybody else's silence first.
+ * Everything that happens by the clock happens at a pulse, half a heartbeat apart, but for dials, plans
+ * and inquiries, which have deadlines of their own. A pulse that comes late is this peer's own fault, and
+ * is subtracted from everybody else's silence first, before anything of the step is looked at.
  *
  * Deliberately absent: sockets, files, clocks, randomness and ids. `io/runtime.ts` and `sim/` supply
  * them, each in its own way, to this same code.
@@ -18,16 +18,20 @@
  */
 import { Connections } from "./connections.ts";
 import type { Allocation, Effect } from "./effect.ts";
+import type { Era } from "./eras.ts";
 import type { Refusal } from "./error.ts";
 import type { CallRequest, MachineEvent } from "./event.ts";
 import { SETTINGS } from "./founding.ts";
-import { beginAgain, Gossip } from "./gossip.ts";
+import { beginAgain, Gossip, OLDER } from "./gossip.ts";
 import { type InquestHooks, Inquests } from "./inquests.ts";
-import { encodeVerdict, VERDICTS, type VerdictKind, verdictKey } from "./membership.ts";
+import type { Link } from "./link.ts";
+import type { VerdictKind } from "./membership.ts";
 import type { Entry, MapEntries } from "./message.ts";
 import { type MachineOptions, PeerState } from "./peer-state.ts";
 import { Planner, REBALANCE_KEY } from "./planner.ts";
 import { Standing } from "./standing.ts";
+import { Surveillance } from "./surveillance.ts";
+import { pulseOf } from "./suspicion.ts";
 import type { Incarnation, Instant, PeerName, ShardId, Stamp, Timestamp, WallMs } from "./units.ts";
 import { ALLOCATIONS, encodeAllocation, type View } from "./view.ts";
 import { agrees } from "./wall-clock.ts";
@@ -43,6 +47,9 @@ export interface Identity {
   readonly shardCount: number;
   readonly wallMs: WallMs;
   readonly founding: Stamp | undefined;
+  readonly era: Era | undefined;
+  readonly isHosting: boolean;
+  readonly isAccompanied: boolean;
 }
 
 /** What `status` shows. */
@@ -58,6 +65,8 @@ export interface MachineStatus {
   readonly allocations: number;
   readonly links: number;
   readonly tick: number;
+  /** Number of the present era [M5]; 0 since the founding, and for a newcomer. */
+  readonly era: number;
   /** Whether it serves and takes writes; if not, `why` says what it waits for. */
   readonly ready: boolean;
   readonly why: string;
@@ -78,9 +87,10 @@ export class Machine {
   readonly #connections: Connections;
   readonly #standing: Standing;
   readonly #planner: Planner;
+  readonly #surveillance: Surveillance;
   readonly #hooks: InquestHooks = {
     dial: (address, subject) => this.#connections.dial(address, { type: "inquest", subject }),
-    dead: (subject, incarnation, why) => this.#buried(subject, incarnation, why),
+    dead: (subject, incarnation, kind, why) => this.#buried(subject, incarnation, kind, why),
   };
   #couldSideHost = true;
   readonly #pulseMs: number;
@@ -94,7 +104,8 @@ export class Machine {
     this.#connections = new Connections(state, this.#gossip, this.#inquests);
     this.#standing = new Standing(state, this.#connections);
     this.#planner = new Planner(state);
-    this.#pulseMs = options.timings.heartbeatMs / 4;
+    this.#surveillance = new Surveillance(state, this.#connections);
+    this.#pulseMs = pulseOf(options.timings);
     this.#pulseAt = now;
   }
 
@@ -110,7 +121,7 @@ export class Machine {
 
   /** What this peer says of itself in a handshake that begins now. */
   identity(now: Instant, wallMs: WallMs): Identity {
-    const { options, founding, joined, wallClock } = this.#state;
+    const { options, founding, joined, wallClock, eras, view } = this.#state;
     const { cluster, name, incarnation, address, shardCount } = options;
     const used = wallClock.read(wallMs, now);
     return {
@@ -118,6 +129,9 @@ export class Machine {
       wallMs: used,
       // A newcomer may have the founding before it has the table that belongs to it.
       founding: joined || founding.isFromDisk ? founding.stamp : undefined,
+      era: eras.era,
+      isHosting: this.#standing.isHosting,
+      isAccompanied: view.membership.all().length > 1,
     };
   }
 
@@ -130,8 +144,11 @@ export class Machine {
     if (state.halted) return [];
     state.now = now;
     state.wallMs = state.wallClock.read(wallMs, now);
+    const lateMs = now - this.#pulseAt;
+    if (lateMs > this.#pulseMs) this.#surveillance.forgive(lateMs); // [F2]
     this.#handle(event);
     if (now >= this.#pulseAt) this.#pulse();
+    this.#surveillance.proceed();
     this.#standing.settle();
     this.#inquests.proceed(this.#hooks);
     this.#planner.settle(); // After the inquests: the shards of the dead are claimed at once.
@@ -147,6 +164,7 @@ export class Machine {
     return Math.min(
       this.#pulseAt,
       this.#connections.deadline(),
+      this.#surveillance.deadline(),
       this.#inquests.deadline(),
       this.#planner.deadline(),
     );
@@ -160,6 +178,11 @@ export class Machine {
   /** Every entry of every map, tombstones included. */
   entries(): MapEntries[] {
     return this.#state.replica.everything();
+  }
+
+  /** The entry of a key of a map, which may be a tombstone. */
+  entry(map: string, key: string): Entry | undefined {
+    return this.#state.replica.entry(map, key);
   }
 
   get incarnation(): Incarnation {
@@ -177,7 +200,7 @@ export class Machine {
   }
 
   status(): MachineStatus {
-    const { options, view, clock, leadMs, replica, links } = this.#state;
+    const { options, view, clock, leadMs, replica, links, eras } = this.#state;
     const members = { alive: 0, suspect: 0, dead: 0, left: 0 };
     for (const { status } of view.membership.all()) members[status] += 1;
     return {
@@ -192,6 +215,7 @@ export class Machine {
       allocations: view.allocationCount,
       links: links.open().length,
       tick: 0,
+      era: eras.era?.number ?? 0,
       ready: this.isReady,
       why: this.#why(),
       entries: replica.entryCount,
@@ -211,7 +235,8 @@ export class Machine {
       }
       case "dial-failed": {
         const purpose = this.#connections.dialFailed(event.dial, event.failure, event.code);
-        const outcome = event.failure === "refused" ? "refused" : "unknown";
+        const isGone = event.failure === "refused" || event.failure === "reset";
+        const outcome = isGone ? event.failure : "unknown";
         if (purpose?.type === "inquest") this.#inquests.dialled(purpose.subject, outcome);
         if (purpose?.type === "claim") this.#standing.claimed(purpose, undefined);
         break;
@@ -242,7 +267,7 @@ export class Machine {
     const { links, liveness, timings, now } = this.#state;
     const link = links.get(event.link);
     if (link === undefined) return;
-    link.heardAt = now; // [F2] Any bytes are a sign of life.
+    link.detector.heard(now); // [F2] Any bytes are a sign of life.
     liveness.heard(link.remote.name, now);
     this.#gossip.refused.malformed += event.refused;
     let chunks = 0;
@@ -251,13 +276,23 @@ export class Machine {
       if (message.type === "snapshot-request") chunks += 1;
       if (chunks > 1 && message.type === "snapshot-request") continue;
       if (message.type === "heartbeat") this.#connections.received(link, message);
+      else if (message.type === "keep") link.isWantedThere = message.wanted;
+      else if (message.type === "pulse") this.#connections.pulsed(link, message);
       else if (link.isGated(timings.maxDriftMs))
         continue; // [C4]
       else if (message.type === "probe") this.#inquests.asked(link, message);
       else if (message.type === "probe-answer") this.#inquests.testified(link, message);
-      else if (this.#gossip.receive(link, message)) this.#standing.exchanged(link);
+      else if (message.type === "inquiry" || message.type === "inquiry-answer")
+        this.#surveillance.received(link, message);
+      else if (this.#gossip.receive(link, message)) this.#exchanged(link);
       else this.#followFounding();
     }
+  }
+
+  #exchanged(link: Link): void {
+    const { hasTable } = this.#state;
+    this.#standing.exchanged(link);
+    if (!hasTable && this.#state.hasTable) this.#gossip.partOthers();
   }
 
   /** [A0] A founding that was pushed here is joined by an exchange. */
@@ -270,22 +305,12 @@ export class Machine {
   }
 
   #pulse(): void {
-    const state = this.#state;
-    const lateMs = state.now - this.#pulseAt;
-    if (lateMs > this.#pulseMs) {
-      state.liveness.forgive(lateMs, state.now); // [F2]
-      this.#connections.forgive(lateMs);
-    }
-    this.#pulseAt = state.now + this.#pulseMs;
+    this.#pulseAt = this.#state.now + this.#pulseMs;
     this.#watchClock();
+    this.#surveillance.pulse();
     this.#connections.pulse();
     this.#gossip.pulse();
-    if (!state.isReady) return;
-    for (const member of state.view.membership.all()) {
-      if (member.name === state.options.name) continue;
-      const accusation = state.liveness.check(member, state.now);
-      if (accusation !== undefined) this.#accuse(member.name, accusation.kind, accusation.why);
-    }
+    this.#state.eras.pulse();
   }
 
   /** [F9] Tells people when this side has lost the majority, or has it again. */
@@ -296,7 +321,14 @@ export class Machine {
     this.#couldSideHost = maySideHost;
     if (!state.joined || state.left) return;
     if (maySideHost) state.notify({ type: "ready", how: "rejoined" });
-    else state.warn("NOT_READY", "This side has no majority: it serves and writes nothing");
+    else state.warn("NOT_READY", `${this.#lostSide()}: it serves and writes nothing`);
+  }
+
+  #lostSide(): string {
+    const { downing } = this.#state.options;
+    if (downing === "majority") return "This side has no majority";
+    if (downing === "oldest") return "This side has not the oldest member";
+    return `This side has no quorum (${downing})`;
   }
 
   #watchClock(): void {
@@ -321,22 +353,26 @@ export class Machine {
       state.warn("CLOCK_DRIFT", `This clock differs from that of other peers by ${-ms} ms`);
     }
     state.drifted = drifted;
-    if (drifted) this.#yieldFounding();
-    else this.#dropUntakable();
+    this.#yieldFounding();
+    if (!drifted) this.#dropUntakable();
   }
 
   /**
-   * [A0, C5] This peer founded in this life, alone, by a clock that most others call wrong. Were the
-   * clock put right, that founding could look older than theirs, so it is given up now.
+   * [A0, C5] This peer founded in this life, alone, by a clock that most others call wrong, or that
+   * differs from that of a founding which somebody has joined. Were the clock put right, this founding
+   * could look older than theirs, so it is given up now.
    */
   #yieldFounding(): void {
     const state = this.#state;
-    const { founding, options, links, view } = state;
+    const { founding, options, links, view, drifted, timings } = state;
     if (founding.stamp?.writer !== options.incarnation || view.members().length > 1) return;
-    const other = links
-      .open()
-      .find(({ remote }) => remote.founding && founding.compare(remote.founding) !== "same");
-    if (other !== undefined) beginAgain(state, other);
+    const other = links.open().find((link) => {
+      const { remote } = link;
+      if (remote.founding === undefined || founding.compare(remote.founding) === "same")
+        return false;
+      return drifted || (remote.isAccompanied === true && link.drifts(timings.maxDriftMs));
+    });
+    if (other !== undefined) beginAgain(state, other, OLDER);
   }
 
   /**
@@ -358,23 +394,14 @@ export class Machine {
     state.halt({ type: "reset", join, message });
   }
 
-  #buried(subject: PeerName, incarnation: string, why: string): void {
+  #buried(subject: PeerName, incarnation: string, kind: VerdictKind, why: string): void {
     const member = this.#state.view.membership.get(subject);
     if (member === undefined || member.row.incarnation !== incarnation) return;
     const { joined, left, drifted } = this.#state;
     if (member.status === "left" || member.removed || !joined || left || drifted) return;
     // [F5, F9] A dead process is no partition: this is said by a side without a majority, too, which
     // may have one again when those who are dead no longer count.
-    this.#accuse(subject, "removed", why);
-  }
-
-  #accuse(subject: PeerName, kind: VerdictKind, why: string): void {
-    const { view, options } = this.#state;
-    const about = view.membership.get(subject)?.stamp;
-    if (about === undefined || view.membership.verdictBy(subject, options.name) === kind) return;
-    const accuser = options.incarnation;
-    const key = verdictKey(subject, options.name);
-    this.#state.write(VERDICTS, key, encodeVerdict({ kind, about, accuser, why }));
+    if (kind !== "dead" || member.status !== "dead") this.#surveillance.accuse(subject, kind, why);
   }
 
   #called(call: number, request: CallRequest): void {
@@ -439,10 +466,12 @@ export class Machine {
   }
 
   #why(): string {
-    const { left, drifted, joined, founding, links, maySideHost } = this.#state;
+    const { left, drifted, joined, founding, links, maySideHost, options } = this.#state;
     if (left) return "it has left the cluster";
     if (drifted) return "its clock differs too much from that of other peers";
-    if (joined) return maySideHost ? "it serves" : "it is on the side without a majority";
+    if (joined && maySideHost) return "it serves";
+    if (joined) return `it is on a side that may not go on (downing: ${options.downing})`;
+    if (this.#standing.isWaiting) return "the members that it has met may not go on without others";
     if (founding.stamp !== undefined) return "it is synchronising";
     return links.size === 0 ? "no address to join by has answered" : "no cluster is founded yet";
   }

@@ -9,6 +9,9 @@
  * subject's present one. So a peer refutes everything that was ever said about it by writing its row
  * anew, and nobody needs to agree on anything: a rumour simply stops to apply [F1].
  *
+ * What stopped to apply is not kept, and neither are more than four verdicts about one row: which four
+ * depends on the verdicts alone, so that everybody who has heard of the same ones keeps the same.
+ *
  * A member is `left` if its row says so; else `dead` or `suspect` by the worst verdict that counts;
  * else alive. A verdict `removed` is stronger than `dead`: the member's shards may be claimed.
  *
@@ -20,6 +23,7 @@
 import { timestampMs } from "./clock.ts";
 import type { Member, MemberStatus } from "./effect.ts";
 import { ADDRESS_LENGTH_MAX, WRITER_LENGTH_MAX, ZONE_LENGTH_MAX } from "./limits.ts";
+import { compareStamps } from "./lww-map.ts";
 import type { Entry, Value } from "./message.ts";
 import {
   type Address,
@@ -28,6 +32,7 @@ import {
   NAME_PATTERN,
   type PeerName,
   type Stamp,
+  type Timestamp,
 } from "./units.ts";
 
 /** Names of the replicated maps. */
@@ -45,6 +50,13 @@ export interface MemberRow {
   /** Its share of the shards relative to others: above 0, 1 is usual. */
   readonly weight: number;
   readonly draining: boolean;
+  /**
+   * The highest timestamp that this life had seen when it became a member. Whoever became one earlier
+   * has a lower one, whatever anybody's wall clock said: by it the oldest member is known [F9].
+   */
+  readonly joined: Timestamp;
+  /** Since when it has been alive without being doubted, in Unix ms by its own clock. */
+  readonly since: number;
 }
 
 export type VerdictKind = "suspect" | "dead" | "removed";
@@ -57,6 +69,8 @@ export interface Verdict {
   readonly accuser: Incarnation;
   /** For people: on what evidence. */
   readonly why: string;
+  /** Since when the subject has been in that state, in Unix ms, if longer than the verdict is old. */
+  readonly since?: number | undefined;
 }
 
 /** A member with everything that is known about it. */
@@ -70,20 +84,31 @@ export interface MemberState {
   /** When the status began, in Unix ms, by the clock of whoever said so. */
   readonly since: number;
   readonly why: string;
+  /** What the first of those who say so says; undefined when it is alive or has left. */
+  readonly verdict?: string;
+  /** Who says so, the first of them first; at most four. Empty unless it is suspect or dead. */
+  readonly accusers: readonly PeerName[];
 }
+
+/** A verdict and when it was given. */
+type Given = Verdict & { readonly time: Timestamp; readonly by: PeerName };
+
+/** [F1] Verdicts that are kept about one row. Four independent ones leave no doubt. */
+const VERDICTS_PER_ROW_MAX = 4;
 
 const WHY_LENGTH_MAX = 200;
 const SEVERITY: Record<VerdictKind, number> = { suspect: 1, dead: 2, removed: 3 };
 
 /** The value of a `members` entry. Later versions may append fields; ours come first. */
 export function encodeRow(row: MemberRow): Value {
-  const { status, incarnation, started, address, zone, weight, draining } = row;
-  return [status, incarnation, started, address, zone, weight, draining];
+  const { status, incarnation, started, address, zone, weight, draining, joined, since } = row;
+  return [status, incarnation, started, address, zone, weight, draining, joined, since];
 }
 
 /** The value of a `verdicts` entry. */
-export function encodeVerdict({ kind, about, accuser, why }: Verdict): Value {
-  return [kind, about.time, about.writer, accuser, why];
+export function encodeVerdict({ kind, about, accuser, why, since }: Verdict): Value {
+  const reason = why.slice(0, WHY_LENGTH_MAX);
+  return [kind, about.time, about.writer, accuser, reason, since ?? null];
 }
 
 /** The key of a verdict. Names contain no slash. */
@@ -94,7 +119,8 @@ export function verdictKey(subject: PeerName, accuser: PeerName): string {
 /** The row in an entry; undefined if this version cannot read it, which hides it from the view. */
 export function decodeRow(entry: Entry): MemberRow | undefined {
   if (!NAME_PATTERN.test(entry.key) || !Array.isArray(entry.value)) return undefined;
-  const [status, incarnation, started, address, zone, weight, draining] = entry.value as Value[];
+  const [status, incarnation, started, address, zone, weight] = entry.value as Value[];
+  const [draining, joined, since] = (entry.value as Value[]).slice(6);
   const isRow =
     (status === "alive" || status === "left") &&
     isText(incarnation, WRITER_LENGTH_MAX) &&
@@ -103,20 +129,37 @@ export function decodeRow(entry: Entry): MemberRow | undefined {
     (zone === null || isText(zone, ZONE_LENGTH_MAX)) &&
     typeof weight === "number" &&
     weight > 0 &&
-    typeof draining === "boolean";
-  return isRow ? { status, incarnation, started, address, zone, weight, draining } : undefined;
+    typeof draining === "boolean" &&
+    isMoment(joined) &&
+    isMoment(since);
+  return isRow
+    ? { status, incarnation, started, address, zone, weight, draining, joined, since }
+    : undefined;
 }
 
 function decodeVerdict(entry: Entry): Verdict | undefined {
   if (!Array.isArray(entry.value)) return undefined;
-  const [kind, time, writer, accuser, why] = entry.value as Value[];
+  const [kind, time, writer, accuser, why, since] = entry.value as Value[];
   const isVerdict =
     (kind === "suspect" || kind === "dead" || kind === "removed") &&
     typeof time === "number" &&
     typeof writer === "string" &&
     typeof accuser === "string" &&
-    isText(why, WHY_LENGTH_MAX);
-  return isVerdict ? { kind, about: { time, writer }, accuser, why } : undefined;
+    isText(why, WHY_LENGTH_MAX) &&
+    (since === null || isMoment(since));
+  if (!isVerdict) return undefined;
+  return { kind, about: { time, writer }, accuser, why, since: since ?? undefined };
+}
+
+/** Whether an entry has the form of a verdict, by a key of two names. */
+export function isVerdict(entry: Entry): boolean {
+  const names = entry.key.split("/");
+  const isKey = names.length === 2 && names.every((name) => NAME_PATTERN.test(name));
+  return isKey && decodeVerdict(entry) !== undefined;
+}
+
+function isMoment(value: Value | undefined): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
 }
 
 function isText(value: Value | undefined, lengthMax: number): value is string {
@@ -126,10 +169,10 @@ function isText(value: Value | undefined, lengthMax: number): value is string {
 /** The members of one replica, kept up to date entry by entry. */
 export class Membership {
   readonly #states = new Map<PeerName, MemberState>();
-  /** What `all` returns; undefined after a change. */
+  /** What `all` returns; undefined until it is asked for. */
   #sorted: readonly MemberState[] | undefined;
   /** By subject, then accuser: the verdict and when it was given. */
-  readonly #verdicts = new Map<PeerName, Map<PeerName, Verdict & { readonly time: number }>>();
+  readonly #verdicts = new Map<PeerName, Map<PeerName, Given>>();
 
   /** The member of that name, whatever its state. */
   get(name: PeerName): MemberState | undefined {
@@ -154,8 +197,8 @@ export class Membership {
     const [subject, accuser, ...rest] = entry.key.split("/");
     const verdict = rest.length === 0 ? decodeVerdict(entry) : undefined;
     if (subject === undefined || accuser === undefined || verdict === undefined) return undefined;
-    const verdicts = this.#verdicts.get(subject) ?? new Map();
-    verdicts.set(accuser, { ...verdict, time: entry.time });
+    const verdicts = this.#verdicts.get(subject) ?? new Map<PeerName, Given>();
+    verdicts.set(accuser, { ...verdict, time: entry.time, by: accuser });
     this.#verdicts.set(subject, verdicts);
     const state = this.#states.get(subject);
     return state === undefined ? undefined : this.#judge(subject, state.row, state.stamp);
@@ -168,11 +211,78 @@ export class Membership {
     return verdict !== undefined && isAbout(verdict, stamp) ? verdict.kind : undefined;
   }
 
+  /** [F1] Whether so many verdicts as bad or worse stand already that one more would change nothing. */
+  hasEnough(subject: PeerName, kind: VerdictKind): boolean {
+    const stamp = this.#states.get(subject)?.stamp;
+    const asBad = this.#given(subject).filter(
+      (verdict) => isAbout(verdict, stamp) && SEVERITY[verdict.kind] >= SEVERITY[kind],
+    );
+    return asBad.length >= VERDICTS_PER_ROW_MAX;
+  }
+
+  /**
+   * [F1] The accusers whose verdicts about `subject` are not to be kept: those about an earlier row than
+   * `row`, and those beyond the four worst and earliest about it. Verdicts about a row that is not
+   * there yet wait for it, four as well.
+   */
+  surplus(subject: PeerName, row: Stamp | undefined): PeerName[] {
+    return surplusOf(this.#given(subject), row);
+  }
+
+  /** [F1] Whether a verdict from elsewhere would be kept, if `row` is its subject's. */
+  wouldKeep(entry: Entry, row: Stamp | undefined): boolean {
+    const [subject = "", by = ""] = entry.key.split("/");
+    const verdict = decodeVerdict(entry);
+    if (verdict === undefined) return false;
+    const others = this.#given(subject).filter((given) => given.by !== by);
+    return !surplusOf([...others, { ...verdict, time: entry.time, by }], row).includes(by);
+  }
+
+  /** Forgets rows or verdicts; returns the members that are left and have another state now. */
+  drop(map: typeof MEMBERS | typeof VERDICTS, keys: readonly string[]): MemberState[] {
+    this.#sorted = undefined;
+    const changed: MemberState[] = [];
+    for (const key of keys) {
+      if (map === MEMBERS) this.#states.delete(key);
+      else {
+        const [subject = "", accuser = ""] = key.split("/");
+        const verdicts = this.#verdicts.get(subject);
+        verdicts?.delete(accuser);
+        if (verdicts?.size === 0) this.#verdicts.delete(subject);
+        const state = this.#states.get(subject);
+        const judged = state && this.#judge(subject, state.row, state.stamp);
+        if (judged !== undefined) changed.push(judged);
+      }
+    }
+    return changed;
+  }
+
+  #given(subject: PeerName): Given[] {
+    return [...(this.#verdicts.get(subject)?.values() ?? [])];
+  }
+
+  /**
+   * Who has given a verdict about the subject's present row and is a member, alive or suspect, in the
+   * life that gave it: words of others are no evidence of anything.
+   */
+  accusersOf(subject: PeerName): PeerName[] {
+    const stamp = this.#states.get(subject)?.stamp;
+    const accusers: PeerName[] = [];
+    for (const [name, verdict] of this.#verdicts.get(subject) ?? []) {
+      const accuser = this.#states.get(name);
+      const isThere = accuser?.status === "alive" || accuser?.status === "suspect";
+      if (isThere && accuser.row.incarnation === verdict.accuser && isAbout(verdict, stamp)) {
+        accusers.push(name);
+      }
+    }
+    return accusers;
+  }
+
   #judge(name: PeerName, row: MemberRow, stamp: Stamp): MemberState | undefined {
     const state = this.#stateOf(name, row, stamp);
     const before = this.#states.get(name);
     this.#states.set(name, state);
-    this.#sorted = undefined;
+    this.#sorted = this.#sorted && withMember(this.#sorted, state, before !== undefined);
     const isSame =
       before !== undefined &&
       before.status === state.status &&
@@ -182,16 +292,13 @@ export class Membership {
   }
 
   #stateOf(name: PeerName, row: MemberRow, stamp: Stamp): MemberState {
-    let worst: (Verdict & { readonly time: number; readonly by: PeerName }) | undefined;
-    for (const [by, verdict] of this.#verdicts.get(name) ?? []) {
+    const counting: Given[] = [];
+    for (const verdict of this.#given(name)) {
       if (!isAbout(verdict, stamp)) continue; // [F1] Said about an earlier row: refuted.
-      const isWorse =
-        worst === undefined ||
-        SEVERITY[verdict.kind] > SEVERITY[worst.kind] ||
-        (verdict.kind === worst.kind && isEarlier({ ...verdict, by }, worst));
-      if (isWorse) worst = { ...verdict, by };
+      counting.push(verdict);
     }
-    const common = { name, row, stamp };
+    const [worst] = counting.sort(compareVerdicts);
+    const common = { name, row, stamp, accusers: [] };
     // [F6] Nobody misses who said goodbye.
     if (row.status === "left") {
       const since = timestampMs(stamp.time);
@@ -199,32 +306,69 @@ export class Membership {
     }
     if (worst === undefined) {
       const why = row.draining ? "It answers, and is draining" : "It answers";
-      return { ...common, status: "alive", removed: false, since: timestampMs(stamp.time), why };
+      return { ...common, status: "alive", removed: false, since: row.since, why };
     }
+    const isDead = worst.kind !== "suspect";
+    const agreeing = counting
+      .filter(({ kind }) => !isDead || kind !== "suspect")
+      .slice(0, VERDICTS_PER_ROW_MAX);
+    const accusers = agreeing.map(({ by }) => by);
+    const others = accusers.slice(1);
     return {
       ...common,
-      status: worst.kind === "suspect" ? "suspect" : "dead",
+      status: isDead ? "dead" : "suspect",
       removed: worst.kind === "removed",
-      since: timestampMs(worst.time),
-      why: `${worst.by}: ${worst.why}`,
+      since: Math.min(...agreeing.map(({ since, time }) => since ?? timestampMs(time))),
+      why: `${worst.by}: ${worst.why}${others.length > 0 ? `; confirmed by ${others.join(", ")}` : ""}`,
+      verdict: worst.why,
+      accusers,
     };
   }
 }
 
+/** The members with a new state of one: among a thousand a search and a copy cost less than sorting. */
+function withMember(
+  sorted: readonly MemberState[],
+  state: MemberState,
+  isKnown: boolean,
+): readonly MemberState[] {
+  let low = 0;
+  let high = sorted.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((sorted[middle] as MemberState).name < state.name) low = middle + 1;
+    else high = middle;
+  }
+  const copy = sorted.slice();
+  copy.splice(low, isKnown ? 1 : 0, state);
+  return copy;
+}
+
 /** How a member is shown to users. */
 export function publicMember(state: MemberState): Member {
-  const { name, row, status, since, why } = state;
+  const { name, row, status, since, why, accusers } = state;
   const { address, zone, weight, draining, incarnation } = row;
-  return { name, address, status, zone, weight, draining, incarnation, since, why };
+  return { name, address, status, zone, weight, draining, incarnation, since, why, accusers };
 }
 
 function isAbout(verdict: Verdict, stamp: Stamp | undefined): boolean {
   return verdict.about.time === stamp?.time && verdict.about.writer === stamp.writer;
 }
 
-/** Of equal times the lower name comes first, so that all peers give the same reason. */
-function isEarlier(a: { time: number; by: PeerName }, b: { time: number; by: PeerName }): boolean {
-  return a.time < b.time || (a.time === b.time && a.by < b.by);
+/** The accusers whose verdicts are not to be kept, of all that were given about one subject. */
+function surplusOf(given: readonly Given[], row: Stamp | undefined): PeerName[] {
+  const order = ({ about }: Given) => (row === undefined ? 1 : compareStamps(about, row));
+  const surplus = given.filter((verdict) => order(verdict) < 0);
+  for (const sign of [0, 1]) {
+    const about = given.filter((verdict) => Math.sign(order(verdict)) === sign);
+    surplus.push(...about.sort(compareVerdicts).slice(VERDICTS_PER_ROW_MAX));
+  }
+  return surplus.map(({ by }) => by);
+}
+
+/** The worst first, then the earliest, then by name: all peers keep the same and give one reason. */
+function compareVerdicts(a: Given, b: Given): number {
+  return SEVERITY[b.kind] - SEVERITY[a.kind] || a.time - b.time || compareText(a.by, b.by);
 }
 
 /** Whether two rows say the same of a peer, stamps and status aside. */

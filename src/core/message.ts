@@ -4,6 +4,7 @@
  * Messages are values: `wire/codec.ts` turns them into bytes and back, and nothing else does. The
  * handshake that opens a link is not among them; it never reaches the state machine [S1].
  */
+import type { Arc } from "./arc.ts";
 import type { Address, Incarnation, PeerName, Timestamp } from "./units.ts";
 
 /** What an entry may hold. Numbers are finite and not -0; strings are well-formed UTF-16. */
@@ -30,12 +31,19 @@ export interface MapEntries {
   readonly entries: readonly Entry[];
 }
 
+/** Keys of one replicated map. */
+export interface MapKeys {
+  readonly map: string;
+  readonly keys: readonly string[];
+}
+
 /**
- * The sign of life that every link carries [F2, C4].
+ * The long sign of life, which compares clocks [F2, C4].
  *
  * `sentAt` is the sender's monotonic clock in ms, meaningless to others but in the echo:
  * `echo` is the last `sentAt` received (-1 before the first) and `echoDelayMs` how long ago that
- * was, so that round trip = now - echo - echoDelayMs. `heardMs` is how long ago any bytes came.
+ * was, so that round trip = now - echo - echoDelayMs. `heardMs` is how long ago any bytes came, and
+ * `everyMs` after how long the next sign of life will have come at the latest.
  * `wallMs` is the wall clock the sender uses, `stepMs` what its raw clock differs from it [C7], and
  * `leadMs` how far its hybrid clock is ahead of it: above the drift bound nobody takes its writes [C5].
  */
@@ -48,12 +56,29 @@ export interface Heartbeat {
   readonly wallMs: number;
   readonly stepMs: number;
   readonly leadMs: number;
+  readonly everyMs: number;
 }
 
-/** Entries that just won at their writer. A full mesh does not pass them on [G1]. */
+/** The short sign of life, a few bytes. One that asks is answered at once by one that does not. */
+export interface Pulse {
+  readonly type: "pulse";
+  readonly heardMs: number;
+  readonly everyMs: number;
+  readonly asks: boolean;
+}
+
+/** Entries that just won at their writer. Those that win here are passed on along `arc` [G1]. */
 export interface Delta {
   readonly type: "delta";
   readonly maps: readonly MapEntries[];
+  /** Whom the receiver is to tell; nobody in a full mesh, whose writers tell everybody themselves. */
+  readonly arc?: Arc;
+}
+
+/** Says whether the sender wants this link. Until it says so, it does [G7]. */
+export interface Keep {
+  readonly type: "keep";
+  readonly wanted: boolean;
 }
 
 /** Entries that an exchange found missing. Those that win are pushed as if written here [G4]. */
@@ -61,6 +86,16 @@ export interface Repair {
   readonly type: "repair";
   readonly maps: readonly MapEntries[];
 }
+
+/** Names an era in few bytes: its number, and hashes of 32 bits of its stamp and of the one before. */
+export interface EraMark {
+  readonly number: number;
+  readonly mark: number;
+  readonly before: number;
+}
+
+/** What a newcomer says: it belongs to no era yet, and may be merged with any. */
+export const NO_ERA: EraMark = { number: 0, mark: 0, before: 0 };
 
 /** Opens an exchange: a summary of the sender's replica, constant in size [G3]. */
 export interface Head {
@@ -73,6 +108,8 @@ export interface Head {
   readonly summary: Uint8Array;
   /** Whether the sender has just fetched all entries of the receiver. */
   readonly pulled: boolean;
+  /** Names the sender's era: exchanges are for eras that may be merged [M5]. */
+  readonly era: EraMark;
 }
 
 /** Coded symbols `from`, `from + 1`, ... of the answering side's sketch, 12 bytes each [G4]. */
@@ -144,8 +181,26 @@ export interface ProbeAnswer {
 
 export type ProbeOutcome = "reached" | "refused" | "unknown";
 
+/** Asks a peer whether it hears another one, which is silent here [F3]. */
+export interface Inquiry {
+  readonly type: "inquiry";
+  readonly inquiry: number;
+  readonly subject: PeerName;
+  readonly incarnation: Incarnation;
+}
+
+/** Answers an inquiry: how long ago the subject was heard, or -1 when it is silent here, too. */
+export interface InquiryAnswer {
+  readonly type: "inquiry-answer";
+  readonly inquiry: number;
+  readonly heardMs: number;
+}
+
+/** What is said about peers and links, and not about entries. */
+export type PeerMessage = Heartbeat | Pulse | Keep | Probe | ProbeAnswer | Inquiry | InquiryAnswer;
+
 export type Message =
-  | Heartbeat
+  | PeerMessage
   | Delta
   | Repair
   | Head
@@ -155,6 +210,4 @@ export type Message =
   | Done
   | SnapshotRequest
   | SnapshotOffer
-  | Snapshot
-  | Probe
-  | ProbeAnswer;
+  | Snapshot;

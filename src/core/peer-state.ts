@@ -5,18 +5,22 @@
  * effects; at the end of the step everything that won is made durable first and told to others
  * second, by the order of one list [G1]. Nothing here decides anything.
  */
+import type { Arc } from "./arc.ts";
 import { HybridClock, timestampMs } from "./clock.ts";
 import type { DiskImage } from "./disk-image.ts";
 import { type Downing, mayHost } from "./downing.ts";
 import type { Change, Effect } from "./effect.ts";
+import { decodeEra, ERA_KEY, Eras, isStale } from "./eras.ts";
 import type { ErrorCode } from "./error.ts";
 import type { Remote } from "./event.ts";
 import { FOUNDING_KEY, Founding, SETTINGS } from "./founding.ts";
 import type { Link } from "./link.ts";
 import { Links } from "./links.ts";
 import { Liveness } from "./liveness.ts";
-import { MEMBERS, type MemberState } from "./membership.ts";
-import type { Entry, MapEntries, Message, Value } from "./message.ts";
+import { LocalHealth } from "./local-health.ts";
+import { MEMBERS, type MemberState, publicMember, VERDICTS, verdictKey } from "./membership.ts";
+import type { Entry, MapEntries, MapKeys, Message, Value } from "./message.ts";
+import { Overlay } from "./overlay.ts";
 import type { Random } from "./random.ts";
 import { Replica } from "./replica.ts";
 import type { Timings } from "./timings.ts";
@@ -49,6 +53,8 @@ export interface MachineOptions {
   readonly join: readonly Address[];
   readonly downing: Downing;
   readonly timings: Timings;
+  /** Members up to which everybody links to everybody; the same on all peers. Default MESH_MAX. */
+  readonly meshMax?: number;
   /** The only randomness. */
   readonly random: Random;
   /** What the disk holds. */
@@ -58,14 +64,17 @@ export interface MachineOptions {
 /** Entries that won in this step, and to whom they are news. */
 interface News {
   readonly maps: readonly MapEntries[];
-  /** `all` for own writes; nobody for what a full mesh has been told already. */
-  readonly audience: "all" | "nobody";
+  /** `all` for own writes; nobody for what its writer tells everybody itself. */
+  readonly audience: Audience | "nobody";
   readonly except: LinkId | undefined;
 }
 
-/** Sends entries to every link but one. */
+/** Who is to hear of entries: everybody, or those who stand in an arc [G1]. */
+export type Audience = "all" | Arc;
+
+/** Tells entries to an audience, but not by the link that they came from. */
 export interface Pusher {
-  push(maps: readonly MapEntries[], except: LinkId | undefined): void;
+  push(maps: readonly MapEntries[], audience: Audience, except: LinkId | undefined): void;
 }
 
 export class PeerState {
@@ -77,23 +86,34 @@ export class PeerState {
   readonly view: View;
   readonly links: Links;
   readonly liveness: Liveness;
+  readonly health: LocalHealth;
   readonly founding: Founding;
+  readonly eras: Eras;
+  /** Who links to whom [G7]. */
+  readonly overlay: Overlay;
   now: Instant;
   /** The wall clock to use in this step, steps held back [C7]. */
   wallMs: WallMs;
   /** Whether this peer is a ready member: founded or joined, and synchronised. */
   joined = false;
+  /** It has the table that belongs to its founding: from its disk, or by an exchange with a member. */
+  hasTable: boolean;
   /** This peer has said goodbye. */
   left = false;
   /** This peer's clock is the one that is wrong [C5]. */
   drifted = false;
+  /** Beyond a full mesh: this peer has heard nobody for long [F9]. */
+  isCutOff = false;
   /** This machine has come to an end: a reset or a stop. */
   halted = false;
   /** Members changed in this step: targets, founding and plan follow. */
   membersChanged = true;
   /** A shard lost its region in this step. */
   orphaned = true;
+  /** Deletions, rows and verdicts from before this are forgotten and refused [M5]. */
+  cut: Timestamp = 0;
   #effects: Effect[] = [];
+  #dropped: MapKeys[] = [];
   #news: News[] = [];
   #durableBound: number;
   /** Undefined after a change of members. */
@@ -107,6 +127,8 @@ export class PeerState {
     this.wallMs = wallMs;
     this.replica = new Replica(options.cluster);
     this.replica.merge(options.image.maps);
+    const era = this.replica.map(SETTINGS).entry(ERA_KEY);
+    this.#forget((era && decodeEra(era)?.cut) ?? 0); // The disk may have been slower.
     this.view = new View(this.replica, options.shardCount);
     // [C6] Above all that was ever issued, and above every stamp on the disk.
     const last = options.image.maps
@@ -116,12 +138,24 @@ export class PeerState {
     this.#durableBound = options.image.clockBound;
     this.links = new Links(options.name);
     this.liveness = new Liveness(options.timings);
+    this.health = new LocalHealth(2 * options.timings.silenceMs);
     const founding = this.replica.map(SETTINGS).entry(FOUNDING_KEY);
     const stamp = founding && { time: founding.time, writer: founding.writer };
     const joins = options.join.length > 0;
     const { name, timings } = options;
     this.founding = new Founding({ name, timings, joins, stamp }, now);
-    for (const member of this.view.membership.all()) this.liveness.sawRow(member, now);
+    this.hasTable = this.founding.isFromDisk;
+    this.eras = new Eras(this);
+    this.overlay = new Overlay(options.name, options.meshMax);
+    for (const member of this.view.membership.all()) {
+      this.liveness.sawRow(member, now);
+      this.#place(member);
+    }
+  }
+
+  /** [G7] Whether this peer and a member look after each other, or would if it were alive. */
+  isNeighbour(name: PeerName): boolean {
+    return this.overlay.isNeighbour(name);
   }
 
   /** This peer's own row as the view shows it. */
@@ -132,6 +166,7 @@ export class PeerState {
   /** [F9] Whether the side that this peer is on may host and write. */
   get maySideHost(): boolean {
     const { downing, name } = this.options;
+    if (this.isCutOff && downing !== "off") return false;
     this.#maySideHost ??= mayHost(downing, this.view.membership.all(), name);
     return this.#maySideHost;
   }
@@ -181,9 +216,52 @@ export class PeerState {
     for (const change of allocations) this.#allocationChanged(change);
     for (const { map, entries } of maps) {
       if (map === MEMBERS) for (const { key } of entries) this.#sawRow(key);
+      if (map !== SETTINGS) continue;
       // Whatever is agreed on anew, and above all a call for a rebalance, is planned with.
-      if (map === SETTINGS) this.membersChanged = true;
+      this.membersChanged = true;
+      this.eras.invalidate();
     }
+    this.#dropVerdicts(maps);
+  }
+
+  /** [M5] Drops what is stale by `cut` and returns the names of the members among it. */
+  collect(cut: Timestamp): PeerName[] {
+    const dropped = this.#forget(cut);
+    for (const member of this.view.drop(dropped)) this.#memberChanged(member);
+    const forgotten = dropped.find(({ map }) => map === MEMBERS)?.keys ?? [];
+    if (forgotten.length > 0) this.membersChanged = true;
+    this.#maySideHost = undefined;
+    return [...forgotten];
+  }
+
+  #forget(cut: Timestamp): MapKeys[] {
+    this.cut = cut;
+    const stale = this.replica.staleKeys((map, entry) => isStale(map, entry, cut));
+    this.replica.drop(stale);
+    this.#dropped.push(...stale);
+    return stale;
+  }
+
+  /** [F1] Verdicts that count no longer, and more than four about one row, are not kept. */
+  #dropVerdicts(maps: readonly MapEntries[]): void {
+    const subjects = new Set<PeerName>();
+    for (const { map, entries } of maps) {
+      if (map === MEMBERS) for (const { key } of entries) subjects.add(key);
+      if (map !== VERDICTS) continue;
+      for (const { key } of entries) subjects.add(key.slice(0, key.indexOf("/")));
+    }
+    const keys: string[] = [];
+    for (const subject of subjects) {
+      const row = this.replica.map(MEMBERS).entry(subject);
+      for (const accuser of this.view.membership.surplus(subject, row)) {
+        keys.push(verdictKey(subject, accuser));
+      }
+    }
+    if (keys.length === 0) return;
+    const dropped = [{ map: VERDICTS, keys }];
+    this.replica.drop(dropped);
+    this.view.drop(dropped);
+    this.#dropped.push(...dropped);
   }
 
   send(link: Link, message: Message): void {
@@ -191,7 +269,12 @@ export class PeerState {
   }
 
   sendAll(links: readonly LinkId[], message: Message): void {
-    if (links.length > 0) this.#effects.push({ type: "send", links, message });
+    if (links.length === 0) return;
+    this.#effects.push({ type: "send", links, message });
+    for (const id of links) {
+      const link = this.links.get(id);
+      if (link !== undefined) link.saidAt = this.now;
+    }
   }
 
   notify(change: Change): void {
@@ -218,10 +301,12 @@ export class PeerState {
     const replies = this.#effects;
     this.#effects = [];
     const news = this.#news;
-    if (news.length === 0) return replies;
+    if (news.length === 0 && this.#dropped.length === 0) return replies;
     this.#news = [];
+    const dropped = this.#dropped;
+    this.#dropped = [];
     for (const { maps, audience, except } of news) {
-      if (audience === "all") pusher.push(maps, except);
+      if (audience !== "nobody") pusher.push(maps, audience, except);
     }
     const pushes = this.#effects;
     this.#effects = [];
@@ -231,7 +316,9 @@ export class PeerState {
     }
     const maps = news.flatMap((item) => item.maps);
     // [G1] Durable before anyone hears of it, callers included.
-    return [{ type: "persist", maps, clockBound: this.#durableBound }, ...pushes, ...replies];
+    const persist = { type: "persist" as const, maps, clockBound: this.#durableBound };
+    const all = dropped.length > 0 ? { ...persist, dropped } : persist;
+    return [all, ...pushes, ...replies];
   }
 
   #sawRow(name: PeerName): void {
@@ -239,16 +326,16 @@ export class PeerState {
     if (member !== undefined) this.liveness.sawRow(member, this.now);
   }
 
+  #place({ name, status }: MemberState): void {
+    this.overlay.set(name, status === "alive" || status === "suspect");
+  }
+
   #memberChanged(member: MemberState): void {
+    this.#place(member);
     this.#maySideHost = undefined;
     this.membersChanged = true;
     if (member.removed || member.status === "left") this.orphaned = true;
-    const { name, row, status, since, why } = member;
-    const { address, zone, weight, draining, incarnation } = row;
-    this.notify({
-      type: "member",
-      ...{ name, address, status, zone, weight, draining, incarnation, since, why },
-    });
+    this.notify({ type: "member", ...publicMember(member) });
   }
 
   #allocationChanged(change: Extract<Change, { type: "allocation" }>): void {

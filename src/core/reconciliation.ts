@@ -9,7 +9,7 @@
  *     (more ----------------------->
  *          <----------------- symbols)* when they did not suffice
  *     repair, want ---------------->    what only I have; the ids of what only you have
- *          <------------ repair, done
+ *          <------------ repair, done  (symbols again if what was wanted is overwritten by then)
  *
  * After the head this is one and a half round trips. The symbols come from copies of both sketches,
  * taken when the exchange starts, so writes go on meanwhile; what is written during an exchange is
@@ -30,7 +30,7 @@
  * Source: Yang, Gilad, Alizadeh, SIGCOMM 2024, for the sketch. Rules: SPEC.md, G3 to G5.
  */
 import { FRAME_BYTES_TARGET } from "./limits.ts";
-import type { MapEntries, Message } from "./message.ts";
+import type { MapEntries, Message, PeerMessage } from "./message.ts";
 import { type Replica, splitEntries } from "./replica.ts";
 import {
   estimateDifference,
@@ -65,6 +65,7 @@ const SKETCH_IDS_SURE = 2800;
 const SNAPSHOT_ENTRY_BYTES = 40;
 const SKETCH_ID_BYTES = 26;
 const EXCHANGES = 65_536;
+const ID_BYTES = 8;
 
 /** What an exchange wants done. */
 export interface ExchangeStep {
@@ -73,10 +74,7 @@ export interface ExchangeStep {
   readonly ended: boolean;
 }
 
-type ExchangeMessage = Exclude<
-  Message,
-  { type: "heartbeat" | "delta" | "repair" | "probe" | "probe-answer" }
->;
+type ExchangeMessage = Exclude<Message, PeerMessage | { type: "delta" | "repair" }>;
 
 /** An exchange that this end started. */
 interface Started {
@@ -90,6 +88,15 @@ interface Started {
 const NOTHING: ExchangeStep = { replies: [], ended: false };
 const ENDED: ExchangeStep = { replies: [], ended: true };
 
+/** An exchange that the other end started. */
+interface Answering {
+  readonly exchange: number;
+  /** A copy from its start. */
+  readonly sketch: Sketch;
+  /** Symbols were sent anew, since something that was wanted had been overwritten. */
+  readonly isSecond?: true;
+}
+
 export class Reconciliation {
   readonly #replica: Replica;
   /** Whether this end's head gives way when two cross. */
@@ -99,7 +106,7 @@ export class Reconciliation {
   /** The exchange that this end started and that has not ended. */
   #started: Started | undefined;
   /** The copy that the other end's exchange is answered from. */
-  #answering: { readonly exchange: number; readonly sketch: Sketch } | undefined;
+  #answering: Answering | undefined;
 
   constructor(replica: Replica, options: { readonly yields: boolean }) {
     this.#replica = replica;
@@ -115,13 +122,13 @@ export class Reconciliation {
   /** Starts an exchange, forgetting any unfinished one, and returns the head to send. */
   begin(now: Instant): Message {
     this.#exchange = (this.#exchange + 2) % EXCHANGES;
-    this.#started = { at: now };
+    this.#start({ at: now });
     return this.#head(false);
   }
 
   /** Forgets an exchange that went silent. */
   abandon(): void {
-    this.#started = undefined;
+    this.#start(undefined);
   }
 
   /** Takes one message of an exchange. The entries of a snapshot must have been merged before. */
@@ -140,6 +147,16 @@ export class Reconciliation {
     }
   }
 
+  #start(started: Started | undefined): void {
+    this.#started?.decoder?.release();
+    this.#started = started;
+  }
+
+  #answer(answering: Answering | undefined): void {
+    this.#answering?.sketch.release();
+    this.#answering = answering;
+  }
+
   #head(pulled: boolean): Message {
     const { sketch } = this.#replica;
     return {
@@ -148,6 +165,7 @@ export class Reconciliation {
       entryCount: sketch.idCount,
       summary: sketch.summary(),
       pulled,
+      era: this.#replica.era,
     };
   }
 
@@ -160,7 +178,7 @@ export class Reconciliation {
     }
     if (this.#started !== undefined && !head.pulled) {
       if (!this.#yields) return NOTHING;
-      this.#started = undefined; // The other end ignores the head that crossed this one.
+      this.#start(undefined); // The other end ignores the head that crossed this one.
     }
     const difference = estimateDifference(summary, head.summary, sketch.idCount - head.entryCount);
     const isSmall =
@@ -170,8 +188,8 @@ export class Reconciliation {
     if (!isSmall && head.pulled) return reply({ type: "snapshot-request", exchange, cursor: 0 });
     if (!isSmall) return reply({ type: "snapshot-offer", exchange });
     const copy = sketch.copy();
-    this.#answering = { exchange, sketch: copy };
-    const count = Math.min(SYMBOLS_MAX, Math.ceil(difference * SYMBOLS_PER_ID) + SYMBOLS_EXTRA);
+    this.#answer({ exchange, sketch: copy });
+    const count = firstCount(difference);
     return reply({ type: "symbols", exchange, from: 0, cells: copy.symbols(0, count) });
   }
 
@@ -184,8 +202,21 @@ export class Reconciliation {
   }
 
   #onWant(exchange: number, ids: Uint8Array): ExchangeStep {
-    if (this.#answering?.exchange === exchange) this.#answering = undefined;
-    const repairs = repairsOf(this.#replica.withIds(decodeIds(ids)));
+    const answering = this.#answering?.exchange === exchange ? this.#answering : undefined;
+    if (answering !== undefined) this.#answer(undefined);
+    const maps = this.#replica.withIds(decodeIds(ids));
+    const repairs = repairsOf(maps);
+    const found = maps.reduce((sum, { entries }) => sum + entries.length, 0);
+    const overwritten = ids.length / ID_BYTES - found;
+    if (overwritten > 0 && answering !== undefined && !answering.isSecond) {
+      // What took their place meanwhile would be missing. Once more, and only once: keys that are
+      // written all the time would keep a newcomer waiting for ever.
+      const copy = this.#replica.sketch.copy();
+      this.#answer({ exchange, sketch: copy, isSecond: true });
+      const count = firstCount(2 * overwritten);
+      const cells = copy.symbols(0, count);
+      return { replies: [...repairs, { type: "symbols", exchange, from: 0, cells }], ended: false };
+    }
     // Its repairs came before this on the same link: this end has everything, too.
     return { replies: [...repairs, { type: "done", exchange }], ended: true };
   }
@@ -218,23 +249,26 @@ export class Reconciliation {
     }
     if (started === undefined) return NOTHING;
     if (message.type === "symbols") return this.#onSymbols(started, message.from, message.cells);
-    this.#started = undefined;
+    this.#start(undefined);
     return ENDED;
   }
 
   #onSymbols(started: Started, from: number, cells: Uint8Array): ExchangeStep {
     const exchange = this.#exchange;
-    started.decoder ??= new SketchDecoder(this.#replica.sketch.copy());
+    if (from === 0) started.decoder ??= new SketchDecoder(this.#replica.sketch.copy());
     const { decoder } = started;
-    if (from !== decoder.symbolCount) return NOTHING;
+    if (from !== decoder?.symbolCount) return NOTHING;
     decoder.push(cells);
     if (decoder.isComplete) {
       const want = encodeIds(decoder.ids("theirs"));
       const repairs = repairsOf(this.#replica.withIds(decoder.ids("mine")));
+      decoder.release();
+      delete started.decoder; // If something was overwritten meanwhile, another begins.
       return { replies: [...repairs, { type: "want", exchange, ids: want }], ended: false };
     }
     const have = decoder.symbolCount;
     if (have >= SYMBOLS_MAX || cells.length === 0) {
+      decoder.release();
       delete started.decoder; // What follows the snapshot is compared from its start.
       if (started.hasPulled) return reply({ type: "snapshot-offer", exchange });
       return reply({ type: "snapshot-request", exchange, cursor: 0 });
@@ -246,6 +280,11 @@ export class Reconciliation {
     const count = Math.min(more, SYMBOLS_MAX - have);
     return reply({ type: "more", exchange, from: have, count });
   }
+}
+
+/** How many symbols to begin with where so many ids seem to differ. */
+function firstCount(difference: number): number {
+  return Math.min(SYMBOLS_MAX, Math.ceil(difference * SYMBOLS_PER_ID) + SYMBOLS_EXTRA);
 }
 
 function reply(message: Message): ExchangeStep {

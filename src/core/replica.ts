@@ -5,16 +5,29 @@
  * it. Maps that this version does not know are kept and passed on like the others [G10]: a peer of a
  * later version may need them.
  *
- * The maps' ids are keyed by cluster and map name. A replica never forgets a key, and its positions
- * are stable: a snapshot is read in chunks by a plain cursor, while writes go on. What is written
- * behind the cursor meanwhile is found by the next exchange.
+ * The maps' ids are keyed by cluster and map name. No entry changes its position: a snapshot is read in
+ * chunks by a plain cursor, while writes go on. What is written behind the cursor meanwhile is found
+ * by the next exchange.
  *
  * Rules: SPEC.md, section G.
  */
 import { Hash64 } from "./hash.ts";
-import { MAP_NAME_LENGTH_MAX, REPLICA_ENTRIES_MAX, REPLICA_MAPS_MAX } from "./limits.ts";
+import {
+  MAP_NAME_LENGTH_MAX,
+  MEMBERS_MAX,
+  REPLICA_ENTRIES_MAX,
+  REPLICA_MAPS_MAX,
+} from "./limits.ts";
 import { LwwMap } from "./lww-map.ts";
-import type { Entry, MapEntries, Value } from "./message.ts";
+import { MEMBERS } from "./membership.ts";
+import {
+  type Entry,
+  type EraMark,
+  type MapEntries,
+  type MapKeys,
+  NO_ERA,
+  type Value,
+} from "./message.ts";
 import { type Ids, Sketch } from "./sketch.ts";
 import type { Stamp } from "./units.ts";
 
@@ -29,6 +42,8 @@ const FILTER_BITS = 16;
 
 export class Replica {
   readonly sketch = new Sketch();
+  /** The era that this replica is at, as heads say it. */
+  era: EraMark = NO_ERA;
   readonly #cluster: string;
   readonly #maps = new Map<string, LwwMap<Value>>();
   readonly #entriesMax: number;
@@ -60,6 +75,11 @@ export class Replica {
     return map;
   }
 
+  /** The entry of a key, which may be a tombstone; undefined also where there is no such map. */
+  entry(map: string, key: string): Entry | undefined {
+    return this.#maps.get(map)?.entry(key);
+  }
+
   /** Writes one entry. The stamp must be higher than the key's, and it is: the clock saw it [C3]. */
   put(map: string, key: string, value: Value | undefined, stamp: Stamp): Entry {
     const target = this.map(map);
@@ -78,6 +98,21 @@ export class Replica {
     return winners;
   }
 
+  /** Forgets these entries, in the maps and in the sketch together. */
+  drop(dropped: readonly MapKeys[]): void {
+    for (const { map, keys } of dropped) for (const key of keys) this.#maps.get(map)?.drop(key);
+  }
+
+  /** The keys of all entries that `isStale` says are. Costs O(n). */
+  staleKeys(isStale: (map: string, entry: Entry) => boolean): MapKeys[] {
+    const stale: MapKeys[] = [];
+    for (const { map, entries } of this.everything()) {
+      const keys = entries.filter((entry) => isStale(map, entry)).map(({ key }) => key);
+      if (keys.length > 0) stale.push({ map, keys });
+    }
+    return stale;
+  }
+
   /** [G10] Whether these entries would take the replica over its caps. */
   wouldOverflow(maps: readonly MapEntries[]): boolean {
     let mapCount = this.#maps.size;
@@ -87,10 +122,24 @@ export class Replica {
       const target = this.#maps.get(map);
       if (target === undefined) mapCount += 1;
       if (map.length > MAP_NAME_LENGTH_MAX) return true;
+      if (map === MEMBERS && this.#hasTooMany(entries)) return true;
       if (most <= this.#entriesMax) continue; // The usual case: there is room for all of them.
       for (const { key } of entries) entryCount += target?.has(key) ? 0 : 1;
     }
     return mapCount > REPLICA_MAPS_MAX || entryCount > this.#entriesMax;
+  }
+
+  /** [G10] Whether there is room for a member of that name. */
+  canAddMember(name: string): boolean {
+    const members = this.map(MEMBERS);
+    return members.has(name) || members.slotCount < MEMBERS_MAX;
+  }
+
+  #hasTooMany(members: readonly Entry[]): boolean {
+    const known = this.map(MEMBERS);
+    if (known.slotCount + members.length <= MEMBERS_MAX) return false;
+    const added = new Set(members.map(({ key }) => key).filter((key) => !known.has(key)));
+    return known.slotCount + added.size > MEMBERS_MAX;
   }
 
   /** Names the content of all maps: 16 hex digits. */
@@ -107,28 +156,30 @@ export class Replica {
 
   /** Every entry of every map. */
   everything(): MapEntries[] {
-    return [...this.#maps].map(([map, { slotCount }]) => ({
-      map,
-      entries: this.#slots(map, 0, slotCount),
-    }));
+    return [...this.#maps].map(([name, map]) => {
+      const slots = Array.from({ length: map.slotCount }, (_, slot) => map.entryAt(slot));
+      return { map: name, entries: slots.filter((entry) => entry !== undefined) };
+    });
   }
 
   /**
-   * The entries from `cursor` on, at least one and then up to `bytesMax` bytes in a frame. Cursors count
-   * positions over the maps in the order of their making, which never changes.
+   * The entries from `cursor` on, at least one if there is one and then up to `bytesMax` bytes in a frame.
+   * Cursors count positions over the maps in the order of their making, which never changes.
    */
   chunk(cursor: number, bytesMax: number): Chunk {
     const maps: MapEntries[] = [];
     let bytes = 0;
     let passed = 0;
     for (const [name, map] of this.#maps) {
+      const entries: Entry[] = [];
       let slot = Math.max(0, cursor - passed);
-      const start = slot;
-      while (slot < map.slotCount && bytes < bytesMax) {
-        bytes += entryBytes(map.entryAt(slot));
-        slot += 1;
+      for (; slot < map.slotCount && bytes < bytesMax; slot += 1) {
+        const entry = map.entryAt(slot);
+        if (entry === undefined) continue;
+        bytes += entryBytes(entry);
+        entries.push(entry);
       }
-      if (slot > start) maps.push({ map: name, entries: this.#slots(name, start, slot) });
+      if (entries.length > 0) maps.push({ map: name, entries });
       if (slot < map.slotCount) return { maps, next: passed + slot };
       passed += map.slotCount;
     }
@@ -154,16 +205,13 @@ export class Replica {
         const low = map.idLowAt(slot);
         const bit = low >>> (32 - FILTER_BITS);
         if (((filter[bit >> 3] as number) & (1 << (bit & 7))) === 0) continue;
-        if (sought.get(low)?.includes(map.idHighAt(slot))) entries.push(map.entryAt(slot));
+        if (!sought.get(low)?.includes(map.idHighAt(slot))) continue;
+        const entry = map.entryAt(slot); // A hole keeps the id of what was dropped.
+        if (entry !== undefined) entries.push(entry);
       }
       if (entries.length > 0) found.push({ map: name, entries });
     }
     return found;
-  }
-
-  #slots(name: string, from: number, to: number): Entry[] {
-    const map = this.map(name);
-    return Array.from({ length: to - from }, (_, index) => map.entryAt(from + index));
   }
 }
 

@@ -155,9 +155,28 @@ export class HashRing {
   }
 
   #built(): Circle {
-    this.#circle ??= buildCircle(this.#pointCounts, this.#pointCount);
+    this.#circle ??= circleOf(this.#pointCounts, this.#pointCount);
     return this.#circle;
   }
+}
+
+/** The circle that was built last, and of which shards: one that begins again mostly has the same. */
+let latest:
+  | { readonly pointCounts: ReadonlyMap<string, number>; readonly circle: Circle }
+  | undefined;
+
+function circleOf(pointCounts: ReadonlyMap<string, number>, pointCount: number): Circle {
+  if (latest === undefined || !isSame(latest.pointCounts, pointCounts)) {
+    const circle = buildCircle(pointCounts, pointCount);
+    latest = { pointCounts: new Map(pointCounts), circle };
+  }
+  return latest.circle;
+}
+
+function isSame(a: ReadonlyMap<string, number>, b: ReadonlyMap<string, number>): boolean {
+  if (a.size !== b.size) return false;
+  for (const [shard, count] of a) if (b.get(shard) !== count) return false;
+  return true;
 }
 
 /** A built ring. `points` ascend; `owners` has for each of them an index into `shards`. */

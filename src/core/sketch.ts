@@ -41,10 +41,19 @@ const WORDS = 4;
 /** Ids of 64 bits, two words each: the low half, then the high half. */
 export type Ids = number[];
 
+/** Symbols of copies that were given back, for later ones: 64 kB each. */
+const spares: Uint32Array<ArrayBuffer>[] = [];
+const SPARES_MAX = 8;
+
 export class Sketch implements IdSink {
-  readonly #words: Uint32Array;
+  readonly #words: Uint32Array<ArrayBuffer>;
   /** How many ids are in it. */
   #idCount: number;
+  /** A copy as long as it is one: nothing was written since it was made. */
+  #copied: Sketch | undefined;
+  /** Of a copy: how many use it, and whether its original has been written to since. */
+  #users = 0;
+  #isOutdated = false;
 
   constructor(words = new Uint32Array(SYMBOLS_MAX * WORDS), idCount = 0) {
     this.#words = words;
@@ -65,9 +74,25 @@ export class Sketch implements IdSink {
     this.#toggle(idLow, idHigh, -1);
   }
 
-  /** A copy that later writes do not change. */
+  /**
+   * A copy that later writes do not change; itself not to be written to. Until the next write all
+   * exchanges get the same one. To be given back with `release`, once for each call, when it has served.
+   */
   copy(): Sketch {
-    return new Sketch(this.#words.slice(), this.#idCount);
+    if (this.#copied === undefined) {
+      const words = spares.pop() ?? new Uint32Array(SYMBOLS_MAX * WORDS);
+      words.set(this.#words);
+      this.#copied = new Sketch(words, this.#idCount);
+    }
+    this.#copied.#users += 1;
+    return this.#copied;
+  }
+
+  /** Gives up a copy: who does so must not use it any more. */
+  release(): void {
+    assert(this.#users > 0, "a copy is given back once by each user");
+    this.#users -= 1;
+    this.#recycle();
   }
 
   /** Symbols `from` to before `to` as they travel. */
@@ -89,9 +114,9 @@ export class Sketch implements IdSink {
   /** The constant-size summary that a head carries. Equal sets have equal summaries. */
   summary(): Uint8Array {
     const bytes = new Uint8Array(SUMMARY_BYTES);
-    const view = new DataView(bytes.buffer);
-    view.setUint32(0, this.#words[0] as number);
-    view.setUint32(4, this.#words[1] as number);
+    for (let index = 0; index < FINGERPRINT_BYTES; index += 1) {
+      bytes[index] = (this.#words[index >> 2] as number) >>> (24 - 8 * (index & 3));
+    }
     for (let index = FINGERPRINT_BYTES; index < SUMMARY_BYTES; index += 1) {
       bytes[index] = this.#words[(index - FINGERPRINT_BYTES + 1) * WORDS + 3] as number;
     }
@@ -110,7 +135,19 @@ export class Sketch implements IdSink {
     };
   }
 
+  #recycle(): void {
+    const isFree = this.#isOutdated && this.#users === 0;
+    if (isFree && spares.length < SPARES_MAX) spares.push(this.#words);
+  }
+
+  #outdateCopy(copied: Sketch): void {
+    this.#copied = undefined;
+    copied.#isOutdated = true;
+    copied.#recycle();
+  }
+
   #toggle(idLow: number, idHigh: number, sign: number): void {
+    if (this.#copied !== undefined) this.#outdateCopy(this.#copied);
     const words = this.#words;
     const check = checkOf(idLow, idHigh);
     const stride = strideOf(idLow, idHigh);
@@ -160,6 +197,11 @@ export class SketchDecoder {
 
   constructor(own: Sketch) {
     this.#own = own;
+  }
+
+  /** Gives up the own sketch: nothing more is pushed. */
+  release(): void {
+    this.#own.release();
   }
 
   /** How many symbols have arrived. */

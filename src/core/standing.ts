@@ -4,16 +4,24 @@
  * A peer writes nothing before it is a member, which it becomes by founding or by the end of an
  * exchange with a founded peer [A0]. Before it writes its row it makes sure that no other life of its
  * name is alive [F7]; from then on it writes the row anew whenever somebody accuses it, or another life
- * wrote it [F1, S8].
+ * wrote it [F1, S8], and once in every era [M5].
+ *
+ * Two lives of one name may both become members where they cannot reach each other. When they meet, the
+ * one that is not on a side that hosts stops, and of two of a kind the later started. Who was cut off
+ * is not back until an exchange has shown that nobody took its name meanwhile.
  */
 import { planMoves } from "./allocation.ts";
 import type { Connections, DialPurpose } from "./connections.ts";
+import { mayAdmit } from "./downing.ts";
 import type { Remote } from "./event.ts";
 import { FOUNDING_KEY, type FoundingReason, SETTINGS } from "./founding.ts";
+import { MEMBERS_MAX } from "./limits.ts";
 import type { Link } from "./link.ts";
 import { encodeRow, isSameRow, MEMBERS, type MemberRow, type MemberState } from "./membership.ts";
 import type { PeerState } from "./peer-state.ts";
 import { planView } from "./planner.ts";
+import { RowWrites } from "./row-writes.ts";
+import type { Timestamp, WallMs } from "./units.ts";
 import { ALLOCATIONS, encodeAllocation } from "./view.ts";
 
 export class Standing {
@@ -26,16 +34,37 @@ export class Standing {
   #defended: MemberState | undefined;
   /** An exchange has ended, or is not to be waited for any more. */
   #isSynchronised = false;
+  /** This peer was on a side that may not host, and has not exchanged with the others since. */
+  #isAway = false;
+  /** What its row says of when it became a member, and since when it is alive. */
+  #joined: Timestamp = 0;
+  #since: WallMs = 0;
+  readonly #rowWrites: RowWrites;
 
   constructor(state: PeerState, connections: Connections) {
     this.#state = state;
     this.#connections = connections;
     this.#startedMs = startOf(state.options.incarnation);
+    this.#rowWrites = new RowWrites(state.now);
+  }
+
+  /** Whether this peer is on a side that may host, and nobody else can have taken its name. */
+  get isHosting(): boolean {
+    return this.#state.joined && this.#state.maySideHost && !this.#isAway;
+  }
+
+  /** Whether it is in sync with members that may not take it in. */
+  get isWaiting(): boolean {
+    return this.#isSynchronised && !this.#state.joined && !this.#isAdmitted();
   }
 
   /** An exchange ended. If it began with a member, it makes this peer one. */
   exchanged(link: Link): void {
-    if (link.isWithMember && this.#state.founding.stamp !== undefined) this.#isSynchronised = true;
+    const { founding, maySideHost } = this.#state;
+    if (!link.isWithMember || founding.stamp === undefined) return;
+    this.#isSynchronised = true;
+    this.#state.hasTable = true;
+    if (maySideHost && this.#isOwnRow()) this.#isAway = false;
   }
 
   /** What follows from everything that happened in this step. */
@@ -43,8 +72,13 @@ export class Standing {
     const state = this.#state;
     if (state.halted || state.left) return;
     this.#found();
-    if (this.#isSynchronised && !state.joined) this.#enter("joined");
-    else if (state.joined) this.#defend();
+    if (this.#isSynchronised && !state.joined) {
+      if (this.#isAdmitted()) this.#enter("joined");
+    } else if (state.joined) {
+      if (!state.maySideHost) this.#isAway = true;
+      this.#defend();
+    }
+    if (state.eras.settle().isRefreshDue) this.#writeRow("alive"); // [M5]
   }
 
   /** The end of a dial that asked whether another life of this name is alive [F7]. */
@@ -53,24 +87,42 @@ export class Standing {
     this.#isContested = false;
     const { name } = state.options;
     if (answer?.name === name && answer.incarnation === purpose.incarnation) {
-      this.#stop(answer);
-      return;
+      if (!state.joined || this.#givesWayTo(answer)) {
+        this.#stop(answer);
+        return;
+      }
     }
-    if (state.joined) this.#writeRow("alive");
+    if (state.joined) this.#beAlive();
     else this.#admit("joined");
   }
 
   /**
-   * A link shows another life of this peer's name [F7]. A member defends its row; of two newcomers, or
-   * against a life that belongs to a founding, the one that is to stop can tell without asking.
+   * A link shows another life of this peer's name [F7]. Of two members, of two newcomers, or against a
+   * life that belongs to a founding, the one that is to stop can tell without asking.
    */
   met(remote: Remote): void {
     const state = this.#state;
     const { name, incarnation } = state.options;
-    if (remote.name !== name || state.joined) return;
-    const [own, other] = [this.#startedMs, startOf(remote.incarnation)];
-    const isLater = own > other || (own === other && incarnation > remote.incarnation);
-    if (remote.founding !== undefined || isLater) this.#stop(remote);
+    if (remote.name !== name || remote.incarnation === incarnation) return;
+    if (!state.joined) {
+      if (remote.founding !== undefined || this.#isLaterThan(remote)) this.#stop(remote);
+    } else if (
+      remote.founding !== undefined &&
+      state.founding.compare(remote.founding) === "same"
+    ) {
+      if (this.#givesWayTo(remote)) this.#stop(remote);
+    }
+  }
+
+  /** [F7] Both lives judge by what both said when they met, so exactly one gives way. */
+  #givesWayTo(remote: Remote): boolean {
+    const isTheirs = remote.isHosting ?? false;
+    return isTheirs === this.isHosting ? this.#isLaterThan(remote) : isTheirs;
+  }
+
+  #isLaterThan({ incarnation }: Remote): boolean {
+    const [own, other] = [this.#startedMs, startOf(incarnation)];
+    return own > other || (own === other && this.#state.options.incarnation > incarnation);
   }
 
   /** Says goodbye: shards first, then the row [F6]. */
@@ -94,26 +146,26 @@ export class Standing {
   #found(): void {
     const state = this.#state;
     const { founding, links, timings } = state;
+    const isFounded = founding.stamp !== undefined;
+    if (isFounded && (state.joined || this.#isSynchronised)) return;
     const isNew = (link: Link) =>
       !link.isSynced && state.now - link.openedAt < timings.exchangeTimeoutMs;
-    if (founding.stamp !== undefined) {
+    if (isFounded) {
       // A table from the disk will do when nobody is there who could have a newer one.
-      if (state.joined || this.#isSynchronised) return;
       this.#isSynchronised = founding.isPatienceOver(state.now, links.open().some(isNew));
       return;
     }
     // What is stamped an hour ahead is no founding: nobody could take it over [C4].
-    const isFounded = (link: Link) => {
+    const leadsToOne = (link: Link) => {
       const { founding: stamp } = link.remote;
       return stamp !== undefined && state.isCredible(stamp.time);
     };
     const open = links.open();
-    const company = open.filter((link) => !isFounded(link) && !link.isGated(timings.maxDriftMs));
-    const isAnswered = open.some(
-      (link) => isFounded(link) || isNew(link) || link.drifts(timings.maxDriftMs),
-    );
+    const company = open.filter((link) => !leadsToOne(link) && !link.isGated(timings.maxDriftMs));
+    const isLeading = open.some((link) => leadsToOne(link) || link.drifts(timings.maxDriftMs));
     const names = company.map((link) => link.remote.name);
-    const reason = founding.due(state.now, names, isAnswered);
+    const answer = isLeading ? "founded" : open.some(isNew) ? "new" : "none";
+    const reason = founding.due(state.now, names, answer);
     if (reason === undefined) return;
     const { time, writer } = state.write(SETTINGS, FOUNDING_KEY, [state.options.name]);
     founding.settle({ time, writer });
@@ -130,26 +182,60 @@ export class Standing {
   }
 
   #admit(how: "founded" | "joined"): void {
+    if (!this.#state.replica.canAddMember(this.#state.options.name)) {
+      const message = `Cannot join: the cluster has ${MEMBERS_MAX} members, gone ones included`;
+      this.#state.halt({ type: "stop", code: "BUFFER_FULL", message }); // [G10]
+      return;
+    }
     this.#state.joined = true;
     this.#isSynchronised = true;
-    this.#writeRow("alive");
+    this.#joined = this.#state.clock.last; // [F9] Above those of all members that were before.
+    this.#beAlive();
     this.#connections.closeAliens(); // Only now do handshakes tell them what this peer belongs to.
     this.#state.notify({ type: "ready", how });
   }
 
   #defend(): void {
-    const { self, options } = this.#state;
-    if (self === undefined || self === this.#defended || this.#isContested) return;
-    this.#defended = self;
-    if (self.row.incarnation === options.incarnation) {
+    const { self, now } = this.#state;
+    if ((self !== undefined && self === this.#defended) || this.#isContested) return;
+    if (self !== undefined && this.#isOwnRow()) {
       // [F1, S8] Refutes every verdict, and every row that says what this peer did not.
       const isTrue = isSameRow(self.row, this.#row("alive")) && self.row.status === "alive";
-      if (self.status !== "alive" || !isTrue) this.#writeRow("alive");
-    } else if (self.row.started < this.#startedMs && this.#isHeldByAnother()) {
+      if (self.status !== "alive") this.#state.health.worsen(now); // [F2]
+      if (self.status !== "alive" || !isTrue) {
+        if (!this.#rowWrites.take(now)) return;
+        this.#beAlive();
+      }
+    } else if (!this.#rowWrites.take(now)) {
+      return;
+    } else if (this.#isDoubtful(self) && this.#isHeldByAnother()) {
       this.#contest();
     } else {
       this.#writeRow("alive"); // [S8]
     }
+    this.#defended = self;
+  }
+
+  /** [F7] Whether it may be this life, and not the one in the row, that is to stop. */
+  #isDoubtful(self: MemberState | undefined): boolean {
+    return self !== undefined && (self.row.started < this.#startedMs || this.#isAway);
+  }
+
+  /** Says that it is alive from now on. */
+  #beAlive(): void {
+    this.#since = Math.max(0, Math.floor(this.#state.wallMs));
+    this.#writeRow("alive");
+  }
+
+  #isOwnRow(): boolean {
+    const { self, options } = this.#state;
+    return self?.row.incarnation === options.incarnation;
+  }
+
+  /** [F9] Whether the members that it has met may take it in. */
+  #isAdmitted(): boolean {
+    const { options, view } = this.#state;
+    return mayAdmit(options.downing, view.membership.all(), options.name);
   }
 
   /** Whether somebody else may be running under this name: nobody has seen that life end. */
@@ -178,8 +264,9 @@ export class Standing {
 
   #row(status: MemberRow["status"]): MemberRow {
     const { incarnation, address, zone, weight } = this.#state.options;
-    const started = this.#startedMs;
-    return { status, incarnation, started, address, zone, weight, draining: false };
+    const [started, joined, since] = [this.#startedMs, this.#joined, this.#since];
+    const own = { incarnation, started, address, zone, weight, joined, since };
+    return { status, ...own, draining: false };
   }
 }
 

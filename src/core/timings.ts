@@ -2,17 +2,22 @@
  * How long the machine waits for what, in ms, and presets for common networks.
  *
  * All peers of a cluster should use the same: a peer that is more patient than the others is
- * merely slower to notice, one that is less patient accuses the others.
+ * merely slower to notice, one that is less patient accuses the others. How long it takes with each
+ * preset until a hung member is dead stands in SPEC.md, and follows from `suspicion.ts`.
  */
 
 /** Every duration of the machine, in ms. All positive, but for `flushMs`, which may be 0. */
 export interface Timings {
-  /** Between two heartbeats on one link. */
+  /** Between two signs of life for a monitor [F2]. */
   readonly heartbeatMs: number;
-  /** Silence after which a link is cut and its member suspected. At least 3 heartbeats. */
+  /** Between two signs of life for anybody else, and between two that carry clocks [F2, C4]. */
+  readonly keepAliveMs: number;
+  /** The least silence that makes a monitor ask others; at least 3 heartbeats [F2]. */
   readonly silenceMs: number;
-  /** How long a member stays suspected before it is dead, unless it speaks up. */
-  readonly suspicionMs: number;
+  /** How long others are given to say that they hear a silent member [F3]. */
+  readonly probeTimeoutMs: number;
+  /** A suspicion among n members lasts at most 4 x log10(n + 1) times this [F4]. */
+  readonly probeIntervalMs: number;
   /** How long a verdict of death stands before the majority removes the member [F9]. */
   readonly stableAfterMs: number;
   /** Between two anti-entropy rounds, jittered by a quarter either way [G3]. */
@@ -40,14 +45,20 @@ export interface Timings {
    * end of the turn; more saves frames under heavy load, and costs as much latency.
    */
   readonly flushMs: number;
+  /** Length of an era [M5]: what was deleted is forgotten after one to two of them. */
+  readonly eraMs: number;
+  /** How much older than the era before it must be what an era forgets. */
+  readonly eraGraceMs: number;
   /** How far two wall clocks may differ before their link carries heartbeats only [C4]. */
   readonly maxDriftMs: number;
 }
 
 const LAN: Timings = {
-  heartbeatMs: 500,
-  silenceMs: 2000,
-  suspicionMs: 1500,
+  heartbeatMs: 250,
+  keepAliveMs: 2000,
+  silenceMs: 1000,
+  probeTimeoutMs: 200,
+  probeIntervalMs: 250,
   stableAfterMs: 5000,
   syncIntervalMs: 1000,
   exchangeTimeoutMs: 5000,
@@ -60,6 +71,8 @@ const LAN: Timings = {
   redialPatienceMs: 600_000,
   redialIdleMs: 30_000,
   flushMs: 0,
+  eraMs: 86_400_000,
+  eraGraceMs: 3_600_000,
   maxDriftMs: 5000,
 };
 
@@ -71,9 +84,11 @@ export const TIMINGS = {
   /** Round trips of up to 300 ms. */
   wan: {
     ...LAN,
-    heartbeatMs: 1000,
-    silenceMs: 5000,
-    suspicionMs: 4000,
+    heartbeatMs: 500,
+    keepAliveMs: 4000,
+    silenceMs: 2500,
+    probeTimeoutMs: 1000,
+    probeIntervalMs: 1000,
     stableAfterMs: 15_000,
     syncIntervalMs: 2000,
     exchangeTimeoutMs: 15_000,
@@ -83,8 +98,16 @@ export const TIMINGS = {
     redialMinMs: 200,
     redialMaxMs: 2000,
   },
-  /** Notices a hang in under a second, at twice the heartbeats. */
-  fast: { ...LAN, heartbeatMs: 150, silenceMs: 500, suspicionMs: 300, stableAfterMs: 1500 },
+  /** Notices a hang in under a second, at two and a half times the heartbeats. */
+  fast: {
+    ...LAN,
+    heartbeatMs: 100,
+    keepAliveMs: 1000,
+    silenceMs: 350,
+    probeTimeoutMs: 75,
+    probeIntervalMs: 75,
+    stableAfterMs: 1500,
+  },
 } as const satisfies Record<string, Timings>;
 
 export type TimingsPreset = keyof typeof TIMINGS;

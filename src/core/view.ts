@@ -11,7 +11,7 @@
 import type { Allocation, Change, Member } from "./effect.ts";
 import { Hash64 } from "./hash.ts";
 import { MEMBERS, type MemberState, Membership, publicMember, VERDICTS } from "./membership.ts";
-import type { Entry, MapEntries, Value } from "./message.ts";
+import type { Entry, MapEntries, MapKeys, Value } from "./message.ts";
 import type { Replica } from "./replica.ts";
 import { HashRing, virtualNodesFor } from "./ring.ts";
 import { compareText, NAME_PATTERN, type PeerName, type ShardId } from "./units.ts";
@@ -68,6 +68,17 @@ export class View {
       }
     }
     return { members, allocations };
+  }
+
+  /**
+   * Forgets rows and verdicts that were dropped from the replica; returns members that were not, and
+   * changed. No other map shows what is dropped.
+   */
+  drop(dropped: readonly MapKeys[]): MemberState[] {
+    this.#viewId = undefined;
+    return dropped.flatMap(({ map, keys }) =>
+      map === MEMBERS || map === VERDICTS ? this.membership.drop(map, keys) : [],
+    );
   }
 
   /** The registered shards, by id. */

@@ -24,7 +24,7 @@ type AnyListener = (change: Change) => void;
 
 /** Every type of change: a listener for anything else would wait for ever. */
 const TYPES: ReadonlySet<string> = new Set<Change["type"]>([
-  ...(["ready", "allocation", "member", "acquire", "release", "warning"] as const),
+  ...(["ready", "allocation", "member", "acquire", "release", "era", "warning"] as const),
 ]);
 
 export class ChangeFeed {

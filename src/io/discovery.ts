@@ -1,95 +1,66 @@
 /**
- * Where to find the first peers: addresses written down, or a function that looks them up.
+ * Where to find the first peers: addresses and names written down, or a function that looks them up.
  *
- * A list never changes. A function (DNS, a cloud's API, a file) is asked again and again, since the
- * answer of this morning names machines that are gone by night; a failure keeps the addresses that
- * were found before. Dialling them is not done here: the state machine is told, and decides.
+ * Addresses never change. Names and functions (a cloud's API, a file) are asked again and again, since
+ * the answer of this morning names machines that are gone by night. What fails is asked again sooner, with
+ * growing waits, since a cluster that starts often comes before its names; and it keeps the addresses
+ * that it had before. Dialling them is not done here: the state machine is told, and decides.
+ *
+ * Rules: SPEC.md, G8.
  */
 import { HearsayError } from "../core/error.ts";
-import { ADDRESS_LENGTH_MAX, JOIN_ADDRESSES_MAX } from "../core/limits.ts";
+import { JOIN_ADDRESSES_MAX } from "../core/limits.ts";
 import type { Address } from "../core/units.ts";
 import type { Clock } from "./clock.ts";
+import { type NameResolver, parseJoin, resolveJoin } from "./names.ts";
 
-/** The two halves of an address. `host` has no brackets. */
-export interface HostAndPort {
-  readonly host: string;
-  readonly port: number;
-}
-
-/** Addresses `host:port`, or a function that finds them. */
+/** Addresses and names as `parseJoin` reads them, or a function that finds such. */
 export type Join = readonly string[] | (() => Promise<readonly string[]> | readonly string[]);
 
-/** A name or an IPv4 address; or an IPv6 address in brackets. Nothing else can stand in a URL. */
-const ADDRESS = /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})$/;
-
-/** Splits `host:port` or `[v6]:port`; undefined when it is neither. For addresses of strangers. */
-export function splitAddress(text: string): HostAndPort | undefined {
-  if (text.length > ADDRESS_LENGTH_MAX) return undefined;
-  const [, v6, name, digits] = ADDRESS.exec(text) ?? [];
-  const host = v6 ?? name;
-  const port = Number(digits);
-  if (host === undefined || port > 65_535) return undefined;
-  return { host, port };
-}
-
-/**
- * Splits an address that a user wrote. Throws a `TypeError` that says what is wrong with it.
- * Port 0 is an address to listen on, and none to dial.
- */
-export function parseAddress(text: string, use: "dial" | "listen" = "dial"): HostAndPort {
-  const quoted = JSON.stringify(text);
-  if (typeof text !== "string") throw new TypeError(`Address ${quoted} is not a string`);
-  if (!text.includes(":")) throw new TypeError(`Address ${quoted} has no port: write host:port`);
-  const parts = splitAddress(text);
-  if (parts === undefined) {
-    throw new TypeError(`Address ${quoted} is not host:port with a port from 0 to 65535`);
-  }
-  if (use === "dial" && parts.port === 0) {
-    throw new TypeError(`Address ${quoted} has port 0, which cannot be dialled`);
-  }
-  return parts;
-}
-
-/** Writes an address as peers tell it to each other: IPv6 in brackets. */
-export function formatAddress({ host, port }: HostAndPort): Address {
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
-}
-
-/** How long after an answer a join function is asked again, in ms. DNS records often live as long. */
+/** How long after an answer names and functions are asked again, in ms. DNS records often live as long. */
 const RESOLVE_INTERVAL_MS = 10_000;
+
+/** The first wait after a failure, in ms; doubled by each further one, up to the interval. */
+const RETRY_MS = 500;
 
 export interface DiscoveryOptions {
   readonly join: Join;
   readonly clock: Clock;
-  /** Time between an answer of the function and the next question, in ms. Default 10 000. */
+  readonly resolver: NameResolver;
+  /** Time between an answer and the next question, in ms. Default 10 000. */
   readonly intervalMs?: number;
+  /** In [0, 1): waits are shortened by up to a quarter, so that peers do not ask in step. */
+  readonly random: () => number;
   /** Told the addresses when they are known, and whenever they have changed. */
   readonly onFound: (addresses: readonly Address[]) => void;
-  /** Told why the function had no answer, or which part of it was no address. */
-  readonly onError: (error: unknown) => void;
+  /** Told why there was no answer, or which part of it was no address. Once in a row for one reason. */
+  readonly onError: (error: HearsayError | TypeError) => void;
 }
 
 export class Discovery {
   readonly #options: DiscoveryOptions;
+  /** What each thing to join by was found to stand for. */
+  readonly #answers = new Map<string, readonly Address[]>();
+  /** What was said of each thing that failed, until it succeeds. */
+  readonly #said = new Map<string, string>();
   #found: readonly Address[] | undefined;
+  #failures = 0;
   #isClosed = false;
   #cancelAlarm: () => void = () => {};
 
-  /** Throws a `TypeError` for a list with something in it that is no address. */
+  /** Throws a `TypeError` for a list with something in it that is nothing to join by. */
   constructor(options: DiscoveryOptions) {
     this.#options = options;
     if (typeof options.join === "function") return;
     if (options.join.length > JOIN_ADDRESSES_MAX) {
       throw new RangeError(`Cannot join by more than ${JOIN_ADDRESSES_MAX} addresses`);
     }
-    for (const text of options.join) parseAddress(text);
+    for (const text of options.join) parseJoin(text);
   }
 
-  /** Finds the addresses, once for a list and from now on for a function. Resolves after the first try. */
+  /** Finds the addresses, and goes on finding them where they may change. Resolves after the first try. */
   async start(): Promise<void> {
-    const { join } = this.#options;
-    if (typeof join === "function") await this.#resolve(join);
-    else this.#tell(join);
+    await this.#find();
   }
 
   /** Finds nothing any more. */
@@ -98,35 +69,78 @@ export class Discovery {
     this.#cancelAlarm();
   }
 
-  async #resolve(find: () => Promise<readonly string[]> | readonly string[]): Promise<void> {
-    const { clock, intervalMs = RESOLVE_INTERVAL_MS, onError } = this.#options;
-    try {
-      const answer = await find();
-      if (this.#isClosed) return;
-      this.#tell(answer.filter((text) => this.#isAddress(text)));
-    } catch (error) {
-      if (this.#isClosed) return;
-      const message = "Cannot find addresses to join: the join function failed";
-      onError(new HearsayError("UNREACHABLE", message, { cause: error }));
-    }
-    this.#cancelAlarm = clock.alarm(clock.now() + intervalMs, () => void this.#resolve(find));
+  async #find(): Promise<void> {
+    const { join } = this.#options;
+    const texts = typeof join === "function" ? await this.#ask(join) : join;
+    const list = [...new Set(texts ?? this.#answers.keys())].slice(0, JOIN_ADDRESSES_MAX); // [S4]
+    const outcomes = await Promise.all(list.map((text) => this.#resolve(text)));
+    if (this.#isClosed) return;
+    // What is not named any more is forgotten; what failed keeps its last answer.
+    for (const text of this.#answers.keys()) if (!list.includes(text)) this.#answers.delete(text);
+    if (texts !== undefined || this.#found !== undefined) this.#tell();
+    const isFixed = typeof join !== "function" && join.every((text) => !isName(text));
+    if (!isFixed) this.#again(texts !== undefined && outcomes.every((isGood) => isGood));
   }
 
-  /** One bad address of a function's answer costs none of the good ones. */
-  #isAddress(text: string): boolean {
+  #again(isGood: boolean): void {
+    const { clock, intervalMs = RESOLVE_INTERVAL_MS, random } = this.#options;
+    this.#failures = isGood ? 0 : this.#failures + 1;
+    const retryMs = RETRY_MS * 2 ** Math.min(this.#failures - 1, 16);
+    const waitMs = isGood ? intervalMs : Math.min(intervalMs, retryMs);
+    const at = clock.now() + waitMs * (1 - random() / 4);
+    this.#cancelAlarm = clock.alarm(at, () => void this.#find());
+  }
+
+  async #ask(
+    find: () => Promise<readonly string[]> | readonly string[],
+  ): Promise<readonly string[] | undefined> {
     try {
-      parseAddress(text);
+      const texts = [...(await find())];
+      this.#said.delete("");
+      return texts;
+    } catch (error) {
+      const message = "Cannot find addresses to join: the join function failed";
+      this.#say("", new HearsayError("UNREACHABLE", message, { cause: error }));
+      return undefined;
+    }
+  }
+
+  /** One bad part of an answer costs none of the good ones. */
+  async #resolve(text: string): Promise<boolean> {
+    try {
+      const by = parseJoin(text);
+      const addresses = await resolveJoin(by, this.#options.resolver);
+      if (addresses.length === 0) throw new Error("it has no address");
+      this.#answers.set(text, addresses);
+      this.#said.delete(text);
       return true;
     } catch (error) {
-      this.#options.onError(error);
+      if (error instanceof TypeError) this.#say(text, error);
+      else {
+        const because = error instanceof Error ? error.message : String(error);
+        const message = `Cannot find an address of ${JSON.stringify(text)} yet: ${because}`;
+        this.#say(text, new HearsayError("UNREACHABLE", message, { cause: error }));
+      }
       return false;
     }
   }
 
-  #tell(found: readonly string[]): void {
-    const addresses = [...new Set(found)].sort().slice(0, JOIN_ADDRESSES_MAX); // [S4]
+  #say(what: string, error: HearsayError | TypeError): void {
+    if (this.#isClosed || this.#said.get(what) === error.message) return;
+    this.#said.set(what, error.message);
+    this.#options.onError(error);
+  }
+
+  #tell(): void {
+    const all = [...new Set([...this.#answers.values()].flat())].sort();
+    const addresses = all.slice(0, JOIN_ADDRESSES_MAX); // [S4]
     if (this.#found !== undefined && addresses.join() === this.#found.join()) return;
     this.#found = addresses;
     this.#options.onFound(addresses);
   }
+}
+
+/** Whether something to join by may stand for other addresses tomorrow. */
+export function isName(text: string): boolean {
+  return parseJoin(text).type !== "address";
 }

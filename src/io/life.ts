@@ -23,7 +23,7 @@ import type { Clock } from "./clock.ts";
 import { createIncarnation } from "./incarnation.ts";
 import { Runtime } from "./runtime.ts";
 import type { Opened, Store } from "./store.ts";
-import { WebSocketTransport } from "./websocket-transport.ts";
+import { type Traffic, WebSocketTransport } from "./websocket-transport.ts";
 
 /** The protocol versions that this code speaks: the first one only. */
 const PROTOCOL_VERSIONS = { versionLow: 1, versionHigh: 1 } as const;
@@ -110,6 +110,11 @@ export class Life {
     this.#transport.acceptUpgrade(request, socket, head);
   }
 
+  /** What this life has sent to other peers. */
+  get sent(): Traffic {
+    return this.#transport.sent;
+  }
+
   /** Asks the machine; resolves to its answer, once what it wrote is durable. */
   call(request: CallRequest): Promise<unknown> {
     return new Promise((resolve, reject) => {
@@ -153,7 +158,7 @@ export class Life {
   #perform(effect: Effect): Promise<void> | undefined {
     switch (effect.type) {
       case "persist":
-        return this.#options.store.persist(effect.maps, effect.clockBound);
+        return this.#options.store.persist(effect.maps, effect.clockBound, effect.dropped);
       case "send":
       case "dial":
       case "close":

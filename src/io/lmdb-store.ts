@@ -25,7 +25,7 @@ import { mkdir, realpath, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Database, RootDatabase } from "lmdb";
 import { HearsayError } from "../core/error.ts";
-import type { Entry, MapEntries } from "../core/message.ts";
+import type { Entry, MapEntries, MapKeys } from "../core/message.ts";
 import type { PeerName, Timestamp, WallMs } from "../core/units.ts";
 import type { Opened, Store } from "./store.ts";
 import {
@@ -99,7 +99,11 @@ export class LmdbStore implements Store {
     }
   }
 
-  persist(maps: readonly MapEntries[], clockBound: Timestamp): Promise<void> {
+  persist(
+    maps: readonly MapEntries[],
+    clockBound: Timestamp,
+    dropped: readonly MapKeys[] = [],
+  ): Promise<void> {
     this.#clockBound = Math.max(this.#clockBound, clockBound); // [C6] A bound is never taken back.
     return this.#write("write to", (records) => {
       for (const { map, entries } of maps) {
@@ -107,6 +111,9 @@ export class LmdbStore implements Store {
           const key = entryKey(map, entry.key);
           put(records, key, encodeEntry(key, entry));
         }
+      }
+      for (const { map, keys } of dropped) {
+        for (const key of keys) records.remove(entryKey(map, key)).catch(ignore);
       }
       return records.put(CLOCK_KEY, encodeRecord(CLOCK_KEY, [this.#clockBound]));
     });

@@ -40,6 +40,13 @@ function readPeer(served: ServedPeer, registry: Registry): void {
   const drift = "How far the hybrid clock runs ahead of the wall clock";
   gauge("hearsay_clock_drift_seconds", drift, status.clock.driftMs / 1000);
 
+  const sent = served.sent();
+  const counter = (name: string, help: string, value: number): void => {
+    new Counter({ name, help, registers }).inc(value);
+  };
+  counter("hearsay_frames_sent_total", "Frames sent to other peers", sent.frames);
+  counter("hearsay_bytes_sent_total", "Bytes of these frames", sent.bytes);
+
   const members = new Gauge({
     name: "hearsay_members",
     help: "Members by status, this peer included",

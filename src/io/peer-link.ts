@@ -28,6 +28,7 @@ import type { Message } from "../core/message.ts";
 import { closeStatus, codeOfStatus, type LinkCloseCode } from "../wire/close-code.ts";
 import { decodeFrame } from "../wire/codec.ts";
 import type { Handshake } from "../wire/handshake.ts";
+import { afterListening } from "./patience.ts";
 
 /** Why a link ended. */
 export interface Ending {
@@ -75,7 +76,7 @@ export class PeerLink {
   readonly #socket: WebSocket;
   readonly #listener: PeerLinkListener;
   readonly #createHandshake: () => Handshake;
-  readonly #timeout: NodeJS.Timeout;
+  readonly #cancelTimeout: () => void;
   #handshake: Handshake | undefined;
   #state: "handshake" | "open" | "closing" | "ended" = "handshake";
   /** Why this end left; undefined while it has not. */
@@ -89,7 +90,7 @@ export class PeerLink {
     this.#listener = listener;
     this.#createHandshake = createHandshake;
     // [S9] Not even with a close frame that would have to be waited for.
-    this.#timeout = setTimeout(() => this.abandon("TIMEOUT"), timeoutMs);
+    this.#cancelTimeout = afterListening(timeoutMs, () => this.abandon("TIMEOUT"));
     socket.on("error", (error) => this.#noticeError(error));
     socket.on("message", (bytes: Buffer, isBinary) => this.#receive(bytes, isBinary));
     socket.on("close", (status) => this.#finish(status));
@@ -145,7 +146,7 @@ export class PeerLink {
   }
 
   #leave(state: "closing" | "ended", code: LinkCloseCode): void {
-    clearTimeout(this.#timeout);
+    this.#cancelTimeout();
     this.#state = state;
     this.#code ??= code;
   }
@@ -185,7 +186,7 @@ export class PeerLink {
   }
 
   #open(remote: Remote): void {
-    clearTimeout(this.#timeout);
+    this.#cancelTimeout();
     this.#handshake = undefined;
     this.#state = "open";
     this.#listener.onOpened(remote);
@@ -206,7 +207,7 @@ export class PeerLink {
   }
 
   #finish(status: number): void {
-    clearTimeout(this.#timeout);
+    this.#cancelTimeout();
     this.#state = "ended";
     this.#listener.onClosed({
       clean: this.#code !== undefined || status !== NO_CLOSE_FRAME,

@@ -11,7 +11,7 @@ import { readFileSync, statSync } from "node:fs";
 const OTHERS_MASK = 0o077;
 
 /** Size of a file of secrets or tokens, in bytes. */
-export const SECRET_FILE_BYTES_MAX = 65_536;
+const SECRET_FILE_BYTES_MAX = 65_536;
 
 /** The lines of a file that is its owner's alone: blank ones and those that begin with # left out. */
 export class SecretFile {

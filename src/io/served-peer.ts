@@ -9,6 +9,7 @@ import type { Allocation, Change, Member } from "../core/effect.ts";
 import type { MachineStatus } from "../core/machine.ts";
 import type { Released, ShardState } from "../core/shard-state.ts";
 import type { PeerName, ShardId } from "../core/units.ts";
+import type { Traffic } from "./websocket-transport.ts";
 
 /** Where a document belongs, as far as that is known. */
 export interface Location {
@@ -18,6 +19,8 @@ export interface Location {
 
 export interface ServedPeer {
   status(): MachineStatus;
+  /** What this life of it has sent to other peers. */
+  sent(): Traffic;
   members(): Member[];
   allocations(): Allocation[];
   shards(): ShardState[];

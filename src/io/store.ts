@@ -7,7 +7,7 @@
  */
 import type { DiskImage } from "../core/disk-image.ts";
 import { HearsayError } from "../core/error.ts";
-import type { Entry, MapEntries } from "../core/message.ts";
+import type { Entry, MapEntries, MapKeys } from "../core/message.ts";
 import type { Timestamp, WallMs } from "../core/units.ts";
 
 /** What a store held when it was opened. */
@@ -29,10 +29,14 @@ export interface Store {
   /**
    * Makes entries and the clock's upper bound durable. Done when it returns nothing, otherwise when
    * the promise resolves; a rejection is fatal and never tried again. The entries are not copied and
-   * must never change.
+   * must never change. The `dropped` keys are forgotten, whatever was said of them [M5].
    */
-  persist(maps: readonly MapEntries[], clockBound: Timestamp): Promise<void> | undefined;
-  /** Forgets all entries and the bound of the clock, durably: the peer begins again [A0]. */
+  persist(
+    maps: readonly MapEntries[],
+    clockBound: Timestamp,
+    dropped?: readonly MapKeys[],
+  ): Promise<void> | undefined;
+  /** Forgets all entries and the bound of the clock, durably: the peer begins again [A0, M5]. */
   clear(): Promise<void>;
   /** Waits for what is under way and lets go of the disk. Idempotent. */
   close(): Promise<void>;
@@ -56,13 +60,18 @@ export class MemoryStore implements Store {
     return { image: { clockBound: this.#clockBound, maps }, startedMs: this.#startedMs };
   }
 
-  persist(maps: readonly MapEntries[], clockBound: Timestamp): undefined {
+  persist(
+    maps: readonly MapEntries[],
+    clockBound: Timestamp,
+    dropped: readonly MapKeys[] = [],
+  ): undefined {
     if (!this.#isOpen) throw new HearsayError("CLOSED", "Cannot persist: the store is closed");
     for (const { map, entries } of maps) {
       const kept = this.#maps.get(map) ?? new Map<string, Entry>();
       this.#maps.set(map, kept);
       for (const entry of entries) kept.set(entry.key, entry);
     }
+    for (const { map, keys } of dropped) for (const key of keys) this.#maps.get(map)?.delete(key);
     this.#clockBound = Math.max(this.#clockBound, clockBound); // [C6] A bound is never taken back.
   }
 

@@ -29,10 +29,11 @@ import {
 import type { Address, LinkId } from "../core/units.ts";
 import type { LinkCloseCode } from "../wire/close-code.ts";
 import { Handshake, type Identity, NONCE_BYTES } from "../wire/handshake.ts";
+import { Outbox } from "../wire/outbox.ts";
 import { type KeyRing, NO_KEYS } from "../wire/proof.ts";
-import { splitAddress } from "./discovery.ts";
-import { Outbox } from "./outbox.ts";
+import { splitAddress } from "./addresses.ts";
 import { type Ending, PeerLink } from "./peer-link.ts";
+import { flushAfter } from "./turn.ts";
 
 /** The path of the HTTP server at which peers are accepted. */
 export const PEER_PATH = "/peer";
@@ -53,6 +54,12 @@ export type TransportEvent = Extract<
       | "dial-failed";
   }
 >;
+
+/** How much went over links. */
+export interface Traffic {
+  readonly frames: number;
+  readonly bytes: number;
+}
 
 export interface WebSocketTransportOptions {
   /** Who this peer is; asked again for every handshake. */
@@ -104,6 +111,7 @@ export class WebSocketTransport {
   readonly #links = new Map<LinkId, PeerLink>();
   /** Accepted links that are not open yet, the oldest first. */
   readonly #handshakes = new Set<PeerLink>();
+  readonly #sent = { frames: 0, bytes: 0 };
   #lastLink: LinkId = 0;
   #closed: Promise<void> | undefined;
   #onEmpty: () => void = () => {};
@@ -117,9 +125,13 @@ export class WebSocketTransport {
       flushMs: 0,
       ...options,
     };
-    const write = (link: LinkId, frames: readonly Uint8Array[]) =>
-      this.#links.get(link)?.write(frames);
-    this.#outbox = new Outbox(write, options.flushMs);
+    const write = (link: LinkId, frames: readonly Uint8Array[]) => this.#write(link, frames);
+    this.#outbox = new Outbox(write, flushAfter(this.#options.flushMs));
+  }
+
+  /** What was written to links so far, handshakes and what WebSocket adds to each frame aside. */
+  get sent(): Traffic {
+    return { ...this.#sent };
   }
 
   /** Starts an effect. What it leads to is told to the sink, later. A link that is gone is no error. */
@@ -178,6 +190,14 @@ export class WebSocketTransport {
       this.#onEmpty = resolve;
     });
     clearTimeout(stragglers);
+  }
+
+  #write(id: LinkId, frames: readonly Uint8Array[]): void {
+    const link = this.#links.get(id);
+    if (link === undefined) return;
+    this.#sent.frames += frames.length;
+    for (const frame of frames) this.#sent.bytes += frame.length;
+    link.write(frames);
   }
 
   #dial(dial: number, address: Address): void {
@@ -263,25 +283,29 @@ function dialFailed(dial: number, { code, error }: Ending): TransportEvent {
   return { type: "dial-failed", dial, failure, ...said };
 }
 
-/** [F5] Only what shows that nothing listens there is `refused`. */
+/** [F5] Only what shows that nothing listens there is `refused`, not that somebody hangs up. */
 function failureOf(code: LinkCloseCode | undefined, error: unknown): DialFailure {
   if (code === "SELF") return "self";
   if (code !== undefined) return code === "TIMEOUT" ? "unreachable" : "rejected";
-  return isRefusal(error) ? "refused" : "unreachable";
+  if (isAllOf(error, REFUSED)) return "refused";
+  return isAllOf(error, RESET) ? "reset" : "unreachable";
 }
 
-/** What a connection to a port ends with that nobody listens on, or no longer. */
-const REFUSED: ReadonlySet<unknown> = new Set(["ECONNREFUSED", "ECONNRESET"]);
+/** What a connection to a port ends with that nobody listens on. */
+const REFUSED: ReadonlySet<unknown> = new Set(["ECONNREFUSED"]);
+
+/** And one that was made by the system, for a process that ended, or that wants no more of them. */
+const RESET: ReadonlySet<unknown> = new Set(["ECONNREFUSED", "ECONNRESET"]);
 
 /** What it ends with when this machine has no such network, as with ::1 for a `localhost`. */
 const NOT_TRIED: ReadonlySet<unknown> = new Set(["EADDRNOTAVAIL", "EAFNOSUPPORT"]);
 
-function isRefusal(error: unknown): boolean {
+function isAllOf(error: unknown, expected: ReadonlySet<unknown>): boolean {
   const errors: unknown[] = error instanceof AggregateError ? error.errors : [error];
   const codes = errors.map((each) => (each instanceof Error && "code" in each ? each.code : ""));
   return (
-    codes.some((code) => REFUSED.has(code)) &&
-    codes.every((code) => REFUSED.has(code) || NOT_TRIED.has(code))
+    codes.some((code) => expected.has(code)) &&
+    codes.every((code) => expected.has(code) || NOT_TRIED.has(code))
   );
 }
 

@@ -19,7 +19,7 @@ export function encodeFrames(messages: readonly Message[]): Uint8Array[] {
   const frames: Uint8Array[] = [];
   let frame: Message[] = [];
   let bytes = 0;
-  for (const message of messages.flatMap(splitMessage)) {
+  for (const message of splitMessages(messages)) {
     const messageBytes = bytesOf(message);
     const isFull = bytes + messageBytes > FRAME_BYTES_TARGET || frame.length === FRAME_MESSAGES_MAX;
     if (isFull && frame.length > 0) {
@@ -34,12 +34,18 @@ export function encodeFrames(messages: readonly Message[]): Uint8Array[] {
   return frames;
 }
 
+function splitMessages(messages: readonly Message[]): readonly Message[] {
+  const isFit = (message: Message): boolean =>
+    !("maps" in message) || bytesOf(message) <= FRAME_BYTES_TARGET;
+  return messages.every(isFit) ? messages : messages.flatMap(splitMessage);
+}
+
 /** Entries that do not depend on each other may travel apart; all else is small, or cut in core. */
 function splitMessage(message: Message): Message | Message[] {
   if (message.type !== "delta" && message.type !== "repair") return message;
   if (bytesOf(message) <= FRAME_BYTES_TARGET) return message;
   const parts = splitEntries(message.maps, FRAME_BYTES_TARGET);
-  return parts.map((maps) => ({ type: message.type, maps }));
+  return parts.map((maps) => ({ ...message, maps }));
 }
 
 function bytesOf(message: Message): number {

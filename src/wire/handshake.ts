@@ -9,7 +9,8 @@
  *                                               open
  *
  *   hello, welcome   [MAGIC, kind, versionLow, versionHigh, cluster, name, incarnation, address,
- *                     shardCount, wallMs, founding or null, nonce, key names, (welcome only:) proof]
+ *                     shardCount, wallMs, founding or null, era or null, flags, nonce, key names,
+ *                     (welcome only:) proof]
  *   proof            [MAGIC, kind, proof]
  *
  * Theory of operation
@@ -31,6 +32,7 @@
  * Rules: SPEC.md, S1, S4 and S5.
  */
 import { assert } from "../core/assert.ts";
+import type { Era } from "../core/eras.ts";
 import type { ErrorCode } from "../core/error.ts";
 import type { Remote } from "../core/event.ts";
 import {
@@ -86,6 +88,12 @@ export interface Identity {
   readonly wallMs: WallMs;
   /** The stamp of the founding that it belongs to; undefined while it waits for one [A0]. */
   readonly founding: Stamp | undefined;
+  /** The era that it belongs to; undefined while it waits for a founding [M5]. */
+  readonly era?: Era | undefined;
+  /** Whether it is on a side that may host, without a doubt about its name [F7]. */
+  readonly isHosting?: boolean;
+  /** Whether it knows of other members of its founding [A0]. */
+  readonly isAccompanied?: boolean;
 }
 
 export type HandshakeStep =
@@ -207,11 +215,16 @@ export class Handshake {
 
   #introduce(kind: "hello" | "welcome"): Uint8Array {
     const { versionLow, versionHigh, cluster, name, incarnation, address } = this.#identity;
-    const { shardCount, wallMs, founding } = this.#identity;
+    const { shardCount, wallMs, founding, era, isHosting, isAccompanied } = this.#identity;
+    const flags = (isHosting ? FLAG_HOSTING : 0) | (isAccompanied ? FLAG_ACCOMPANIED : 0);
     return frame(
       kind,
       ...[versionLow, versionHigh, cluster, name, incarnation, address, shardCount, wallMs],
       founding === undefined ? null : [founding.time, founding.writer],
+      era === undefined
+        ? null
+        : [era.number, ...stampFields(era.stamp), ...stampFields(era.previous)],
+      flags,
       this.#nonce,
       this.#keys.ids,
       ...(this.#introduction === undefined ? [] : [this.#proof(this.#introduction)]),
@@ -247,7 +260,12 @@ export class Handshake {
 }
 
 /** Where the proof stands among the fields of a welcome. */
-const PROOF_FIELD = 11;
+const PROOF_FIELD = 13;
+
+/** What the flags say. Those of a later version are passed over. */
+const FLAG_HOSTING = 1;
+const FLAG_ACCOMPANIED = 2;
+const FLAGS_MAX = 255;
 
 function frame(kind: Kind, ...fields: readonly unknown[]): Uint8Array {
   return pack([MAGIC, KINDS.indexOf(kind), ...fields]);
@@ -260,7 +278,7 @@ function readIntroduction(
   keys: KeyRing,
 ): Introduction | Refuse {
   const [versionLow, versionHigh, cluster, name, incarnation, address] = fields;
-  const [shardCount, wallMs, founding, nonce, keyIds] = fields.slice(6);
+  const [shardCount, wallMs, founding, era, flags, nonce, keyIds] = fields.slice(6);
   if (!isIntegerWithin(versionLow, 0, VERSION_MAX)) return malformed("versions");
   if (!isIntegerWithin(versionHigh, versionLow, VERSION_MAX)) return malformed("versions");
   const version = Math.min(versionHigh, own.versionHigh);
@@ -279,6 +297,9 @@ function readIntroduction(
   if (!isMsWithin(wallMs, 0)) return malformed("wall clock");
   const stamp = founding === null ? undefined : readStamp(founding);
   if (founding !== null && stamp === undefined) return malformed("founding");
+  const line = era === null ? undefined : readEra(era);
+  if (era !== null && line === undefined) return malformed("era");
+  if (!isIntegerWithin(flags, 0, FLAGS_MAX)) return malformed("flags");
   if (!isBytes(nonce, NONCE_BYTES, NONCE_BYTES) || nonce.length === 0) return malformed("nonce");
   if (!isKeyIds(keyIds)) return malformed("list of keys");
   const refusal = judgeCluster(cluster, shardCount, own) ?? judgeKeys(keyIds, keys);
@@ -292,6 +313,9 @@ function readIntroduction(
     address: ownText(address),
     wallMs,
     founding: stamp,
+    era: line,
+    isHosting: (flags & FLAG_HOSTING) !== 0,
+    isAccompanied: (flags & FLAG_ACCOMPANIED) !== 0,
   };
   return { remote, version, nonce: nonce.slice(), key: commonKey(keys.ids, keyIds) };
 }
@@ -336,6 +360,18 @@ function readStamp(value: unknown): Stamp | undefined {
   return isIntegerWithin(time, 0, Number.MAX_SAFE_INTEGER) && isText(writer, WRITER_LENGTH_MAX)
     ? { time, writer: ownText(writer) }
     : undefined;
+}
+
+function readEra(value: unknown): Era | undefined {
+  if (!Array.isArray(value) || value.length !== 5) return undefined;
+  const [number, ...stamps] = value as unknown[];
+  const [stamp, previous] = [readStamp(stamps.slice(0, 2)), readStamp(stamps.slice(2))];
+  if (!isIntegerWithin(number, 0, Number.MAX_SAFE_INTEGER)) return undefined;
+  return stamp && previous && { number, stamp, previous };
+}
+
+function stampFields({ time, writer }: Stamp): readonly [number, string] {
+  return [time, writer];
 }
 
 function malformed(what: string): Refuse {

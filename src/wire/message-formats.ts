@@ -30,6 +30,11 @@ const EXCHANGE_MAX = 65_535;
 /** Highest number of a probe, and highest cursor: what these mean is their sender's affair. */
 const NUMBER_MAX = Number.MAX_SAFE_INTEGER;
 
+/** The mark of an era's stamp has 32 bits. */
+const MARK_MAX = 0xffff_ffff;
+/** Highest hash of a name: where it stands in the ring of the members. */
+const HASH_MAX = 0xffff_ffff;
+
 const ID_BYTES = 8;
 
 /** An outcome travels as its place in this list. */
@@ -41,6 +46,8 @@ interface Format<M extends Message> {
   /** What it begins with on the wire. Never given to another type; 0 is the table of stamps. */
   readonly number: number;
   readonly fieldCount: number;
+  /** How many of them, at the end, are not there where they would say nothing. */
+  readonly optionalCount?: number;
   readonly write: (message: M, stamps: StampWriter) => Fields;
   readonly read: (fields: Fields, stamps: StampReader) => M | undefined;
 }
@@ -52,26 +59,36 @@ type Formats = {
 const FORMATS: Formats = {
   heartbeat: {
     number: 1,
-    fieldCount: 7,
-    write: (m) => [m.sentAt, m.echo, m.echoDelayMs, m.heardMs, m.wallMs, m.stepMs, m.leadMs],
-    read: ([sentAt, echo, echoDelayMs, heardMs, wallMs, stepMs, leadMs]) =>
+    fieldCount: 8,
+    write: ({ sentAt, echo, echoDelayMs, ...m }) => {
+      return [sentAt, echo, echoDelayMs, m.heardMs, m.wallMs, m.stepMs, m.leadMs, m.everyMs];
+    },
+    read: ([sentAt, echo, echoDelayMs, heardMs, wallMs, stepMs, leadMs, everyMs]) =>
       isMsWithin(sentAt, 0) &&
       (echo === -1 || isMsWithin(echo, 0)) &&
       isMsWithin(echoDelayMs, 0) &&
       isMsWithin(heardMs, 0) &&
       isMsWithin(wallMs, 0) &&
       isMsWithin(stepMs, -MS_MAX) &&
-      isMsWithin(leadMs, 0)
-        ? { type: "heartbeat", sentAt, echo, echoDelayMs, heardMs, wallMs, stepMs, leadMs }
+      isMsWithin(leadMs, 0) &&
+      isMsWithin(everyMs, 0)
+        ? { type: "heartbeat", sentAt, echo, echoDelayMs, heardMs, wallMs, stepMs, leadMs, everyMs }
         : undefined,
   },
   delta: {
     number: 2,
-    fieldCount: 1,
-    write: (m, stamps) => [stamps.encode(m.maps)],
-    read: ([lists], stamps) => {
+    fieldCount: 3,
+    optionalCount: 2,
+    write: ({ maps, arc }, stamps) => [
+      stamps.encode(maps),
+      ...(arc === undefined ? [] : [arc.from, arc.until]),
+    ],
+    read: ([lists, ...arc], stamps) => {
+      const [from, until] = arc;
+      const isArc = isIntegerWithin(from, 0, HASH_MAX) && isIntegerWithin(until, 0, HASH_MAX);
+      if (arc.length > 0 && (!isArc || from === until)) return undefined;
       const maps = stamps.decode(lists);
-      return maps && { type: "delta", maps };
+      return maps && { type: "delta", maps, ...(isArc ? { arc: { from, until } } : {}) };
     },
   },
   repair: {
@@ -85,15 +102,20 @@ const FORMATS: Formats = {
   },
   head: {
     number: 4,
-    fieldCount: 4,
-    write: (m) => [m.exchange, m.entryCount, m.summary, m.pulled],
-    read: ([exchange, entryCount, summary, pulled]) =>
+    fieldCount: 7,
+    write: ({ exchange, entryCount, summary, pulled, era }) => [
+      ...[exchange, entryCount, summary, pulled, era.number, era.mark, era.before],
+    ],
+    read: ([exchange, entryCount, summary, pulled, number, mark, before]) =>
       isExchange(exchange) &&
       isIntegerWithin(entryCount, 0, REPLICA_ENTRIES_MAX) &&
       summary instanceof Uint8Array &&
       summary.length === SUMMARY_BYTES &&
-      typeof pulled === "boolean"
-        ? { type: "head", exchange, entryCount, summary, pulled }
+      typeof pulled === "boolean" &&
+      isIntegerWithin(number, 0, NUMBER_MAX) &&
+      isIntegerWithin(mark, 0, MARK_MAX) &&
+      isIntegerWithin(before, 0, MARK_MAX)
+        ? { type: "head", exchange, entryCount, summary, pulled, era: { number, mark, before } }
         : undefined,
   },
   symbols: {
@@ -181,6 +203,39 @@ const FORMATS: Formats = {
         : undefined;
     },
   },
+  keep: {
+    number: 19,
+    fieldCount: 1,
+    write: (m) => [m.wanted],
+    read: ([wanted]) => (typeof wanted === "boolean" ? { type: "keep", wanted } : undefined),
+  },
+  pulse: {
+    number: 16,
+    fieldCount: 3,
+    write: (m) => [m.heardMs, m.everyMs, m.asks],
+    read: ([heardMs, everyMs, asks]) =>
+      isMsWithin(heardMs, 0) && isMsWithin(everyMs, 0) && typeof asks === "boolean"
+        ? { type: "pulse", heardMs, everyMs, asks }
+        : undefined,
+  },
+  inquiry: {
+    number: 17,
+    fieldCount: 3,
+    write: (m) => [m.inquiry, m.subject, m.incarnation],
+    read: ([inquiry, subject, incarnation]) =>
+      isIntegerWithin(inquiry, 0, NUMBER_MAX) && isName(subject) && isIncarnation(incarnation)
+        ? { type: "inquiry", inquiry, subject, incarnation }
+        : undefined,
+  },
+  "inquiry-answer": {
+    number: 18,
+    fieldCount: 2,
+    write: (m) => [m.inquiry, m.heardMs],
+    read: ([inquiry, heardMs]) =>
+      isIntegerWithin(inquiry, 0, NUMBER_MAX) && (heardMs === -1 || isMsWithin(heardMs, 0))
+        ? { type: "inquiry-answer", inquiry, heardMs }
+        : undefined,
+  },
 };
 
 const FORMATS_BY_NUMBER: ReadonlyMap<unknown, Format<Message>> = new Map(
@@ -196,9 +251,11 @@ export function writeMessage(message: Message, stamps: StampWriter): unknown[] {
 /** Reads the elements of a message; undefined when its number or any field is not ours. */
 export function readMessage(elements: unknown, stamps: StampReader): Message | undefined {
   if (!Array.isArray(elements)) return undefined;
-  const [number, ...fields] = elements as unknown[];
-  const format = FORMATS_BY_NUMBER.get(number);
-  return format?.fieldCount === fields.length ? format.read(fields, stamps) : undefined;
+  const fields: unknown[] = elements.slice(1);
+  const format = FORMATS_BY_NUMBER.get(elements[0]);
+  if (format === undefined || fields.length > format.fieldCount) return undefined;
+  const isWhole = fields.length >= format.fieldCount - (format.optionalCount ?? 0);
+  return isWhole ? format.read(fields, stamps) : undefined;
 }
 
 function isExchange(value: unknown): value is number {

@@ -29,6 +29,11 @@ export class Child {
     return answer;
   }
 
+  /** Sends a signal to the process. */
+  signal(signal: "SIGKILL" | "SIGSTOP" | "SIGCONT"): void {
+    this.#process.kill(signal);
+  }
+
   async end(): Promise<void> {
     if (this.#process.connected) this.#process.disconnect();
     await this.#exit;

@@ -18,7 +18,15 @@ const BENCHES: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>
   balance: () => import("./balance.ts"),
   reconcile: () => import("./reconcile.ts"),
   spread: () => import("./spread.ts"),
+  kill: () => import("./kill.ts"),
+  hang: () => import("./hang.ts"),
+  idle: () => import("./idle.ts"),
+  "false-deaths": () => import("./false-deaths.ts"),
   footprint: () => import("./footprint.ts"),
+  overlay: () => import("./overlay.ts"),
+  fifty: () => import("./fifty.ts"),
+  glomers: () => import("./glomers.ts"),
+  scale: () => import("./scale.ts"),
 };
 
 process.exitCode = await main(process.argv.slice(2));

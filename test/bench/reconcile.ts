@@ -119,8 +119,12 @@ function receive(message: Message, replica: Replica, sync: Reconciliation): read
     case "repair":
     case "delta":
     case "heartbeat":
+    case "keep":
+    case "pulse":
     case "probe":
     case "probe-answer":
+    case "inquiry":
+    case "inquiry-answer":
       return [];
     default:
       return sync.receive(message).replies;

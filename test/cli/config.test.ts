@@ -88,7 +88,10 @@ const WRONG_VALUES: readonly (readonly [name: SettingName, text: string, problem
   ["timings", "slow", /one of local, lan, wan, fast/],
   ["timings", "lan,joinTimeout=5", /joinTimeoutMs/],
   ["timings", "lan,joinTimeoutMs=0", /name=ms/],
-  ["downing", "oldest", /one of majority, off/],
+  ["downing", "eldest", /one of majority, static-quorum=<n>, oldest, off/],
+  ["downing", "static-quorum=0", /static-quorum=<n>/],
+  ["join", "dns:pods.test", /list of host:port, dns:NAME:PORT/],
+  ["join", "srv:a b", /list of host:port, dns:NAME:PORT, srv:NAME/],
   ["insecure", "perhaps", /true or false/],
   ["logLevel", "loud", /one of debug, info/],
 ];

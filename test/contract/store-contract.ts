@@ -122,6 +122,18 @@ export function storeContract(name: string, createHarness: () => Promise<StoreHa
       });
     });
 
+    test("[M5] what is dropped is gone, and may come again", async () => {
+      const image = await reopenedAfter(async (store) => {
+        await store.persist([{ map: "members", entries: [entry("a", 1), entry("b", 2)] }], 5);
+        await store.persist([], 6, [{ map: "members", keys: ["a", "b", "never"] }]);
+        await store.persist([{ map: "members", entries: [entry("b", 3)] }], 7);
+      });
+      expect(sorted(image)).toEqual({
+        clockBound: 7,
+        rows: [{ map: "members", ...entry("b", 3) }],
+      });
+    });
+
     test("persists that are not waited for are all there after close", async () => {
       const image = await reopenedAfter((store) => {
         for (let index = 0; index < 100; index += 1) {

@@ -68,8 +68,9 @@ async function takeMessages(endpoint: Endpoint, count: number): Promise<Message[
 }
 
 const remoteOf = ({ identity }: Endpoint): Remote => {
-  const { name, incarnation, address, wallMs, founding } = identity;
-  return { name, incarnation, address, wallMs, founding };
+  const { name, incarnation, address, wallMs, founding, era } = identity;
+  const { isHosting = false, isAccompanied = false } = identity;
+  return { name, incarnation, address, wallMs, founding, era, isHosting, isAccompanied };
 };
 
 /** Dials `to` from `from` and returns the link's number at both ends. */

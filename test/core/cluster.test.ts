@@ -271,7 +271,7 @@ test("[S8] a forged row is gone from everybody's table as soon as its owner has 
   const { view, clockTime } = cluster.machine("a");
   const row = view.membership.get("b")?.row;
   const writer = `${(row?.started ?? 0).toString(36)}-forged`;
-  const value = ["left", writer, row?.started ?? 0, "b:1", null, 1, false];
+  const value = ["left", writer, row?.started ?? 0, "b:1", null, 1, false, 0, 0];
   const entry = { key: "b", value, time: clockTime + 5, writer };
   cluster.tell("a", [{ map: "members", entries: [entry] }]);
   expect(cluster.status("b", "a")).toBe("left");

@@ -112,6 +112,7 @@ export class Cluster {
   /** Calls a peer and lets the answer come. */
   call(name: string, request: CallRequest): Outcome {
     const call = this.peer(name).call(request);
+    this.world.runUntil(this.world.now); // It is answered when the turn is over.
     const answer = this.#answers.get(`${name} ${call}`);
     if (answer === undefined) throw new Error(`"${name}" did not answer`);
     return answer;

@@ -157,7 +157,7 @@ test("[G8] when somebody came back, everybody else is dialled within the shortes
   expect(dialler.deadline()).toBeGreaterThan(now);
   dialler.hurry(now);
   expect(dialler.deadline()).toBeLessThanOrEqual(now + 50);
-  expect(dialler.due(now + 50).sort()).toEqual(["a", "b"]);
+  expect(dialler.due(now + 50).toSorted()).toEqual(["a", "b"]);
   dialler.failed("a", now + 50);
   dialler.opened("b", now + 50);
 });

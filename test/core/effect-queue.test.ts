@@ -65,10 +65,28 @@ test("[G1] all that waits to be durable is made so by one write, in the order of
       type: "persist",
       maps: [...write("b", 9).maps, ...write("c", 5).maps],
       clockBound: 9,
+      dropped: [],
     },
   ]);
   queue.resume();
   expect(performed.slice(3)).toEqual([close(2), close(3)]);
+});
+
+test("[M5] what a step drops stays dropped before a later step writes it anew", () => {
+  const dropped = [{ map: "members", keys: ["a"] }];
+  const performed: Effect[] = [];
+  const queue = new EffectQueue((effect) => {
+    performed.push(effect);
+    return "pending";
+  });
+  queue.push([persist(1)]);
+  queue.push([persist(2)]);
+  queue.push([{ type: "persist", maps: [], clockBound: 3, dropped }]);
+  queue.push([persist(4)]);
+  queue.resume();
+  expect(performed.at(-1)).toEqual({ type: "persist", maps: [], clockBound: 3, dropped });
+  queue.resume();
+  expect(performed.at(-1)).toEqual(persist(4));
 });
 
 test("effects that performing brings about come after those of the step under way", () => {

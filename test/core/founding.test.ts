@@ -11,49 +11,49 @@ function founding(options: { name?: string; joins?: boolean; stamp?: Stamp } = {
 }
 
 test("[A0] a peer without addresses to join founds at once", () => {
-  expect(founding({ joins: false }).due(100, [], false)).toBe("first");
+  expect(founding({ joins: false }).due(100, [], "none")).toBe("first");
 });
 
 test("[A0] of unfounded peers that hear each other, the lowest founds after foundAfterMs", () => {
   const lowest = founding({ name: "a" });
-  expect(lowest.due(500, ["b", "c"], false)).toBeUndefined();
-  expect(lowest.due(3499, ["b", "c"], false)).toBeUndefined();
-  expect(lowest.due(3500, ["b", "c"], false)).toBe("lowest");
+  expect(lowest.due(500, ["b", "c"], "none")).toBeUndefined();
+  expect(lowest.due(3499, ["b", "c"], "none")).toBeUndefined();
+  expect(lowest.due(3500, ["b", "c"], "none")).toBe("lowest");
   const middle = founding({ name: "b" });
-  expect(middle.due(500, ["a", "c"], false)).toBeUndefined();
-  expect(middle.due(40_000, ["a", "c"], false)).toBeUndefined();
-  expect(middle.due(40_001, ["c"], false)).toBe("lowest");
+  expect(middle.due(500, ["a", "c"], "none")).toBeUndefined();
+  expect(middle.due(30_000, ["a", "c"], "none")).toBeUndefined();
+  expect(middle.due(30_001, ["c"], "none")).toBe("lowest");
 });
 
 test("[A0] the wait begins when company is heard, and anew when it was lost", () => {
   const peer = founding({ name: "a" });
-  expect(peer.due(2000, ["b"], false)).toBeUndefined();
-  expect(peer.due(3000, [], false)).toBeUndefined();
-  expect(peer.due(4000, ["b"], false)).toBeUndefined();
-  expect(peer.due(6999, ["b"], false)).toBeUndefined();
-  expect(peer.due(7000, ["b"], false)).toBe("lowest");
+  expect(peer.due(2000, ["b"], "none")).toBeUndefined();
+  expect(peer.due(3000, [], "none")).toBeUndefined();
+  expect(peer.due(4000, ["b"], "none")).toBeUndefined();
+  expect(peer.due(6999, ["b"], "none")).toBeUndefined();
+  expect(peer.due(7000, ["b"], "none")).toBe("lowest");
 });
 
 test("[A0] nobody founds while a link may still lead to a founding", () => {
   const peer = founding({ name: "a" });
-  expect(peer.due(100, ["b"], false)).toBeUndefined();
-  expect(peer.due(50_000, ["b"], true)).toBeUndefined();
-  expect(peer.due(50_001, [], true)).toBeUndefined();
+  expect(peer.due(100, ["b"], "none")).toBeUndefined();
+  expect(peer.due(50_000, ["b"], "founded")).toBeUndefined();
+  expect(peer.due(50_001, [], "founded")).toBeUndefined();
 });
 
 test("[A0] a peer that hears nobody founds after joinTimeoutMs", () => {
   const peer = founding({ name: "z" });
-  expect(peer.due(30_099, [], false)).toBeUndefined();
-  expect(peer.due(30_100, [], false)).toBe("alone");
+  expect(peer.due(30_099, [], "none")).toBeUndefined();
+  expect(peer.due(30_100, [], "none")).toBe("alone");
 });
 
 test("[A0] a peer that has a founding founds no more", () => {
   const stamp = { time: 5, writer: "w" };
-  expect(founding({ stamp, joins: false }).due(1e6, [], false)).toBeUndefined();
+  expect(founding({ stamp, joins: false }).due(1e6, [], "none")).toBeUndefined();
   const joined = founding({ name: "a" });
   joined.settle(stamp);
   expect(joined.stamp).toEqual(stamp);
-  expect(joined.due(1e6, ["b"], false)).toBeUndefined();
+  expect(joined.due(1e6, ["b"], "none")).toBeUndefined();
 });
 
 test("[A0] of two foundings the one with the lower stamp is the older, and neither before it is one", () => {

@@ -6,7 +6,7 @@ import type { ProbeOutcome } from "../../src/core/message.ts";
 const SUBJECT = { name: "b", incarnation: "b1", address: "b:1" };
 const EXPIRES_AT = 1100;
 
-const begun = (): Inquest => new Inquest(SUBJECT, 100, EXPIRES_AT);
+const begun = (): Inquest => new Inquest(SUBJECT, 100, 100, EXPIRES_AT);
 
 /** An inquest in which this peer's own dials came to `own`. */
 function settled(own: ProbeOutcome): Inquest {
@@ -115,4 +115,19 @@ test("[F5] witnesses alone decide nothing: this peer dials itself", () => {
   inquest.asked(1);
   inquest.testified(1, "refused");
   expect(inquest.finding).toBeUndefined();
+});
+
+test("[F5] a connection that is made and reset is tried again, and in the end it is no refusal", () => {
+  const outcomesOf = (...outcomes: ("refused" | "reset")[]): ProbeOutcome | undefined => {
+    const inquest = begun();
+    for (const [dial, outcome] of outcomes.entries()) {
+      expect(inquest.own).toBeUndefined();
+      inquest.dial = dial;
+      inquest.dialled(outcome, 100 + dial);
+    }
+    return inquest.own;
+  };
+  expect(outcomesOf("reset", "refused", "refused")).toBe("refused"); // The last of one that ended.
+  expect(outcomesOf("reset", "reset", "reset")).toBe("unknown"); // Too many for one that lives.
+  expect(outcomesOf("refused", "refused", "reset")).toBe("unknown");
 });

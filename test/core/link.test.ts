@@ -4,6 +4,7 @@ import type { Remote } from "../../src/core/event.ts";
 import { Link } from "../../src/core/link.ts";
 import type { Heartbeat } from "../../src/core/message.ts";
 import { Replica } from "../../src/core/replica.ts";
+import { TIMINGS } from "../../src/core/timings.ts";
 
 const WALL_MS = Date.UTC(2026, 0, 1);
 const MAX_DRIFT_MS = 5000;
@@ -18,7 +19,12 @@ const remote = (wallMs = WALL_MS): Remote => ({
 
 function linkTo(other: Remote, now = 1000): Link {
   const replica = new Replica("x");
-  return new Link({ id: 1, remote: other, isDialled: true, self: "a", replica }, now, WALL_MS);
+  const timings = TIMINGS.lan;
+  return new Link(
+    { id: 1, remote: other, isDialled: true, self: "a", replica, timings },
+    now,
+    WALL_MS,
+  );
 }
 
 const heartbeat = (fields: Partial<Heartbeat> = {}): Heartbeat => ({
@@ -30,6 +36,7 @@ const heartbeat = (fields: Partial<Heartbeat> = {}): Heartbeat => ({
   wallMs: WALL_MS,
   stepMs: 0,
   leadMs: 0,
+  everyMs: 250,
   ...fields,
 });
 
@@ -38,7 +45,7 @@ test("[F2] a heartbeat says when it was sent, what it answers, and how long ago 
   expect(link.heartbeat(1500.7, WALL_MS + 0.5, 0, 0)).toEqual(
     heartbeat({ sentAt: 1500, heardMs: 501 }),
   );
-  link.heardAt = 1600;
+  link.detector.heard(1600);
   link.onHeartbeat(heartbeat({ sentAt: 77 }), 1600, WALL_MS);
   expect(link.heartbeat(1800, WALL_MS, -1200.4, 3.6)).toEqual(
     heartbeat({
@@ -111,9 +118,17 @@ test("[A0] a link is gated while it drifts, or leads to a founding that must giv
   expect(linkTo(remote(WALL_MS + 6000)).isGated(MAX_DRIFT_MS)).toBe(true);
 });
 
-test("[F2] a link knows how long the other end has not heard it", () => {
+test("[F2] the other end is expected as often as it says, and not before", () => {
   const link = linkTo(remote());
-  expect(link.unheardMs).toBe(0);
-  link.onHeartbeat(heartbeat({ heardMs: 1700 }), 1500, WALL_MS);
-  expect(link.unheardMs).toBe(1700);
+  expect(link.detector.limitMs).toBe(TIMINGS.lan.silenceMs);
+  link.onHeartbeat(heartbeat({ everyMs: 2000 }), 1500, WALL_MS);
+  const { silenceMs, heartbeatMs } = TIMINGS.lan;
+  expect(link.detector.limitMs).toBe(silenceMs - heartbeatMs + 2000);
+  link.everyMs = 2000;
+  expect(link.pulse(1700, true)).toEqual({
+    type: "pulse",
+    heardMs: 700,
+    everyMs: 2000,
+    asks: true,
+  });
 });

@@ -3,8 +3,10 @@ import { expect, test } from "vitest";
 import { Link } from "../../src/core/link.ts";
 import { Links } from "../../src/core/links.ts";
 import { Replica } from "../../src/core/replica.ts";
+import { TIMINGS } from "../../src/core/timings.ts";
 
 const replica = new Replica("x");
+const timings = TIMINGS.lan;
 const MAX_DRIFT_MS = 5000;
 
 function link(self: string, other: string, id: number, isDialled: boolean, wallMs = 0): Link {
@@ -15,7 +17,7 @@ function link(self: string, other: string, id: number, isDialled: boolean, wallM
     wallMs,
     founding: undefined,
   };
-  return new Link({ id, remote, isDialled, self, replica }, 0, 0);
+  return new Link({ id, remote, isDialled, self, replica, timings }, 0, 0);
 }
 
 /** What one end keeps of links that open in this order; each is named by its dialler and number. */
@@ -101,7 +103,10 @@ test("[G7] links to two lives of one name are no duplicates", () => {
   const links = new Links("a");
   const first = link("a", "b", 1, true);
   const second = new Link(
-    { id: 2, remote: { ...first.remote, incarnation: "b2" }, isDialled: true, self: "a", replica },
+    {
+      ...{ id: 2, remote: { ...first.remote, incarnation: "b2" }, isDialled: true },
+      ...{ self: "a", replica, timings },
+    },
     0,
     0,
   );

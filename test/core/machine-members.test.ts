@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import type { Effect } from "../../src/core/effect.ts";
 import { decodeRow } from "../../src/core/membership.ts";
 import type { Entry, Message } from "../../src/core/message.ts";
+import { NO_ERA } from "../../src/core/message.ts";
 import { SUMMARY_BYTES } from "../../src/core/sketch.ts";
 import {
   allocationEntry,
@@ -74,16 +75,16 @@ test.each(["suspect", "dead", "removed"] as const)(
     expect(persisted(effects)).toEqual(["verdicts a/b", "members a"]);
     expect(sentTo(effects, 2)).toMatchObject([{ type: "delta", maps: [{ map: "members" }] }]);
     expect(ownRow(driven).time).toBeGreaterThan(at(20));
-    expect(decodeRow(ownRow(driven))).toEqual(decodeRow(before));
+    expect(decodeRow(ownRow(driven))).toEqual({ ...decodeRow(before), since: WALL_MS + 30 });
     expect(statusOf(driven, "a")).toBe("alive");
   },
 );
 
-test("[F1] a verdict about an earlier row of this peer needs no answer", () => {
+test("[F1] a verdict about an earlier row of this peer is not kept, and needs no answer", () => {
   const driven = founded(1);
   const about = { time: at(-5), writer: life("a") };
   const effects = driven.delta(1, "verdicts", verdictEntry("a", "b", "dead", about, 20));
-  expect(persisted(effects)).toEqual(["verdicts a/b"]);
+  expect(persisted(effects)).toEqual([]);
 });
 
 test("[S8] a peer whose row was overwritten by another life writes it anew", () => {
@@ -113,26 +114,47 @@ test("[S8] a peer whose own row says what it did not write writes it anew", () =
     const before = decodeRow(ownRow(driven));
     driven.now = 20;
     driven.delta(1, "members", rowEntry("a", 10, fields));
-    expect(decodeRow(ownRow(driven))).toEqual(before);
+    expect(decodeRow(ownRow(driven))).toEqual({ ...before, since: WALL_MS + 20 });
   }
 });
 
-test("[F5] a link that ends without goodbye is redialled at once, and three others are asked to dial", () => {
+test("[F5] a monitor redials a link that ends without goodbye at once, and asks three others to dial", () => {
   const driven = founded(5);
-  const effects = driven.step({ type: "link-closed", link: 1, clean: false });
+  const effects = driven.step({ type: "link-closed", link: 3, clean: false });
   const probe: Message = {
     type: "probe",
     probe: 1,
-    subject: "b",
-    incarnation: life("b"),
-    address: "b:1",
+    subject: "d",
+    incarnation: life("d"),
+    address: "d:1",
   };
+  const asking = { type: "pulse", heardMs: 0, everyMs: 250, asks: true };
   expect(effects).toEqual([
-    { type: "send", links: [2], message: probe },
-    { type: "send", links: [3], message: probe },
-    { type: "send", links: [4], message: probe },
-    { type: "dial", dial: 1, address: "b:1" },
+    { type: "dial", dial: 1, address: "d:1" },
+    // Whether this side has a majority is seen by who answers now.
+    ...[1, 2, 4, 5].map((link) => ({ type: "send", links: [link], message: asking })),
+    // f and e monitor d, too, and have lost their links by now; b comes next in the circle.
+    ...[5, 4, 1].map((link) => ({ type: "send", links: [link], message: probe })),
   ]);
+});
+
+test("[F5] who is no monitor of a member leaves its inquest to those for a moment, and then begins", () => {
+  const driven = founded(5);
+  expect(driven.step({ type: "link-closed", link: 4, clean: false })).toEqual([]);
+  expect(effectsOf(driven.pass(99), "dial")).toEqual([]);
+  const dials = effectsOf(driven.pass(100), "dial");
+  expect(dials).toEqual([{ type: "dial", dial: 1, address: "e:1" }]);
+});
+
+test("[F5] an inquest that has become moot dials nobody", () => {
+  const driven = founded(5);
+  driven.step({ type: "link-closed", link: 4, clean: false });
+  const about = { time: at(1), writer: life("e") };
+  driven.delta(1, "verdicts", verdictEntry("e", "b", "removed", about, 2));
+  driven.pass(100);
+  const dialled = effectsOf(driven.pass(400), "dial");
+  expect(dialled.length).toBeLessThan(3); // Redials there are, and they are none of an inquest.
+  expect(driven.entry("verdicts", "e/a")).toBeUndefined();
 });
 
 test("[F5] when everyone was refused, also after 2 ms and 20 ms, the member is removed without suspicion", () => {
@@ -151,6 +173,7 @@ test("[F5] when everyone was refused, also after 2 ms and 20 ms, the member is r
     life("b"),
     life("a"),
     "nothing listens at b:1 any more, and for 1 other too",
+    null,
   ]);
   expect(statusOf(driven, "b")).toBe("dead");
   // Its shard is claimed in the same step, and both are told at once.
@@ -167,14 +190,14 @@ test.each(["reached", "unknown"] as const)(
     driven.receive(2, { type: "probe-answer", probe: 1, outcome });
     expect(driven.entry("verdicts", "b/a")).toBeUndefined();
     expect(statusOf(driven, "b")).toBe("alive");
-    refuseDials(driven, 1900, driven.step({ type: "woken" }));
+    refuseDials(driven, 900, driven.step({ type: "woken" }));
     expect(statusOf(driven, "b")).toBe("alive");
   },
 );
 
 test("[F5] a witness that never answers is no refusal", () => {
   const driven = founded(2);
-  refuseDials(driven, 1800, driven.step({ type: "link-closed", link: 1, clean: false }));
+  refuseDials(driven, 900, driven.step({ type: "link-closed", link: 1, clean: false }));
   expect(driven.entry("verdicts", "b/a")).toBeUndefined();
 });
 
@@ -255,7 +278,15 @@ test("[F2] silence is noticed: suspect, dead, and removed by the side with the m
         driven.step({ type: "dial-failed", dial, failure: "unreachable" });
       }
     });
-    const beat = { sentAt: 0, echo: -1, echoDelayMs: 0, heardMs: 0, stepMs: 0, leadMs: 0 };
+    const beat = {
+      sentAt: 0,
+      echo: -1,
+      echoDelayMs: 0,
+      heardMs: 0,
+      stepMs: 0,
+      leadMs: 0,
+      everyMs: 250,
+    };
     driven.receive(2, { type: "heartbeat", ...beat, wallMs: WALL_MS + now });
   }
   expect(changes).toEqual(["b suspect", "b dead", "b dead"]);
@@ -265,11 +296,19 @@ test("[F2] silence is noticed: suspect, dead, and removed by the side with the m
 
 test("[F2] a link whose other end does not hear this one is ended", () => {
   const driven = founded(1);
-  const beat = { sentAt: 0, echo: -1, echoDelayMs: 0, stepMs: 0, leadMs: 0, wallMs: WALL_MS };
+  const beat = {
+    sentAt: 0,
+    echo: -1,
+    echoDelayMs: 0,
+    stepMs: 0,
+    leadMs: 0,
+    everyMs: 250,
+    wallMs: WALL_MS,
+  };
   expect(
-    effectsOf(driven.receive(1, { type: "heartbeat", ...beat, heardMs: 2000 }), "close"),
+    effectsOf(driven.receive(1, { type: "heartbeat", ...beat, heardMs: 1250 }), "close"),
   ).toEqual([]);
-  const effects = driven.receive(1, { type: "heartbeat", ...beat, heardMs: 2001 });
+  const effects = driven.receive(1, { type: "heartbeat", ...beat, heardMs: 1251 });
   expect(effectsOf(effects, "close")).toEqual([
     { type: "close", link: 1, code: "TIMEOUT", silent: true },
   ]);
@@ -279,7 +318,15 @@ test("[F2] a peer that was late accuses nobody for it, and is not heard from the
   for (const first of ["woken", "received"] as const) {
     const driven = founded(2);
     driven.pass(1000);
-    const beat = { sentAt: 0, echo: -1, echoDelayMs: 0, heardMs: 0, stepMs: 0, leadMs: 0 };
+    const beat = {
+      sentAt: 0,
+      echo: -1,
+      echoDelayMs: 0,
+      heardMs: 0,
+      stepMs: 0,
+      leadMs: 0,
+      everyMs: 250,
+    };
     const message = { type: "heartbeat", ...beat, wallMs: WALL_MS } as const;
     const effects =
       first === "woken"
@@ -311,7 +358,9 @@ test("[F9] a side without a majority refuses writes with NOT_READY, and accuses 
     }
   });
   expect(driven.machine.isReady).toBe(false);
-  expect(driven.machine.status().why).toBe("it is on the side without a majority");
+  expect(driven.machine.status().why).toBe(
+    "it is on a side that may not go on (downing: majority)",
+  );
   const { effects, outcome } = driven.call({ type: "allocate", shard: "shard-0", region: "a" });
   expect(outcome).toMatchObject({ ok: false, code: "NOT_READY" });
   expect(persisted(effects)).toEqual([]);
@@ -333,7 +382,7 @@ test("[F6] a member that left is not dialled, suspected or asked after", () => {
   driven.delta(1, "members", rowEntry("b", 5, { status: "left" }));
   const effects = [
     ...driven.step({ type: "link-closed", link: 1, clean: false }),
-    ...driven.pass(1900),
+    ...driven.pass(900),
   ];
   expect(effectsOf(effects, "dial")).toEqual([]);
   expect(statusOf(driven, "b")).toBe("left");
@@ -420,7 +469,11 @@ test("[A0] an exchange that began before its other end was a member makes nobody
     for (const link of [1, 2]) endExchanges(driven, link, begun);
   };
   end(effects);
-  driven.pass(1900, end);
+  driven.pass(1900, (begun) => {
+    const alive = { type: "pulse", heardMs: 0, everyMs: 250, asks: false } as const;
+    for (const link of [1, 2]) driven.receive(link, alive);
+    end(begun);
+  });
   expect(driven.machine.isReady).toBe(true);
 });
 
@@ -429,7 +482,14 @@ test("[A0] nor does answering one that began before its other end was a member",
   driven.start();
   driven.open(1, "c", { founding: undefined });
   const summary = new Uint8Array(SUMMARY_BYTES).fill(1);
-  driven.receive(1, { type: "head", exchange: 2, entryCount: 4, summary, pulled: false });
+  driven.receive(1, {
+    type: "head",
+    exchange: 2,
+    entryCount: 4,
+    summary,
+    pulled: false,
+    era: NO_ERA,
+  });
   const founding = { key: "founding", value: ["a"], time: at(-9), writer: life("a") };
   driven.delta(1, "settings", founding);
   driven.delta(1, "members", rowEntry("c", 0));

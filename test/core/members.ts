@@ -13,8 +13,20 @@ export function member(name: string, state: Partial<MemberState> = {}): MemberSt
     zone: null,
     weight: 1,
     draining: false,
+    joined: 1,
+    since: 0,
   };
   const stamp = { time: 1, writer: `${name}1` };
   const { status = "alive" } = state;
-  return { name, row, stamp, status, removed: status === "left", since: 0, why: "", ...state };
+  return {
+    name,
+    row,
+    stamp,
+    status,
+    removed: status === "left",
+    since: 0,
+    why: "",
+    accusers: [],
+    ...state,
+  };
 }

@@ -25,6 +25,8 @@ const ROW: MemberRow = {
   zone: null,
   weight: 1,
   draining: false,
+  joined: at(0),
+  since: NOW,
 };
 
 const rowEntry = (ms: number, row: Partial<MemberRow> = {}, key = "b"): Entry => ({
@@ -65,6 +67,7 @@ test("[F1] a member is what its row says", () => {
     removed: false,
     since: NOW,
     why: "It answers",
+    accusers: [],
   });
   expect(membership.all().map(({ name }) => name)).toEqual(["a", "b"]);
   expect(membership.get("c")).toBeUndefined();
@@ -83,7 +86,7 @@ test.each(["suspect", "dead", "removed"] as const)(
     expect(membership.verdictBy("b", "a")).toBe(kind);
 
     expect(membership.applyRow(rowEntry(20))).toMatchObject({ name: "b", status: "alive" });
-    expect(membership.get("b")).toMatchObject({ status: "alive", removed: false, since: NOW + 20 });
+    expect(membership.get("b")).toMatchObject({ status: "alive", removed: false, since: NOW });
     expect(membership.verdictBy("b", "a")).toBeUndefined();
   },
 );
@@ -116,7 +119,8 @@ test("[F1] of several verdicts the worst counts, and of equal ones the first giv
       status: "dead",
       removed: false,
       since: NOW + 20,
-      why: "d: silent",
+      why: "d: silent; confirmed by c",
+      accusers: ["d", "c"],
     });
   }
 });
@@ -216,6 +220,7 @@ test("[F1] a member is shown with its status, since when and why", () => {
     incarnation: "i1",
     since: NOW,
     why: "It answers, and is draining",
+    accusers: [],
   });
 });
 

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import type { Entry, MapEntries, Message } from "../../src/core/message.ts";
+import { type Entry, type MapEntries, type Message, NO_ERA } from "../../src/core/message.ts";
 import { Random } from "../../src/core/random.ts";
 import { Reconciliation, WANT_BYTES_MAX } from "../../src/core/reconciliation.ts";
 import { Replica } from "../../src/core/replica.ts";
@@ -96,6 +96,35 @@ test("[G4] any two replicas are equal after one exchange, whoever begins it", ()
       expect(lower.sync.startedAt ?? higher.sync.startedAt).toBeUndefined();
     }),
   );
+});
+
+test("[G4] what is overwritten during an exchange is exchanged as well", () => {
+  for (const key of ["k0", "k1"]) {
+    const exchange = pair();
+    const { lower, higher } = exchange;
+    for (const party of [lower, higher]) party.write("k", 10, 40);
+    higher.write("k", 0, 3);
+    const overwrite = (): void => {
+      const isCompared = exchange.seen.at(-1)?.type === "symbols" && exchange.seen.length === 2;
+      if (isCompared) higher.replica.put("m", key, "new", { time: 2, writer: "w" });
+    };
+    pump(exchange, [lower.sync.begin(0)], [], overwrite);
+    expectEqual(exchange);
+    expect([lower.ended, higher.ended]).toEqual([1, 1]);
+    expect(typesOf(exchange).filter((type) => type === "symbols")).toHaveLength(2);
+  }
+});
+
+test("[G4] an exchange comes to an end while one key is written all the time", () => {
+  const exchange = pair();
+  const { lower, higher } = exchange;
+  for (const party of [lower, higher]) party.write("k", 10, 40);
+  higher.write("k", 0, 3);
+  pump(exchange, [lower.sync.begin(0)], [], (round) => {
+    higher.replica.put("m", "k0", round, { time: 2 + round, writer: "w" });
+  });
+  expect([lower.ended, higher.ended]).toEqual([1, 1]);
+  expect(lower.sync.startedAt).toBeUndefined();
 });
 
 test("[G3] equal replicas are done with one message each way", () => {
@@ -342,6 +371,7 @@ const anyMessage: fc.Arbitrary<Message> = (() => {
         bytes.length === 0 ? new Uint8Array(SUMMARY_BYTES) : bytes,
       ),
       pulled: fc.boolean(),
+      era: fc.constant(NO_ERA),
     }),
     fc
       .record({ type: fc.constant("symbols" as const), exchange, from: place, cells })

@@ -168,6 +168,28 @@ test("[F5] the shards of a killed peer are claimed, and its restart gets its sha
   expect(back?.incarnation).not.toBe(dead?.incarnation);
 });
 
+test("[F2, F4] a process that hangs is dead to all for its silence, and comes back as itself", async () => {
+  const [a, b, c] = await startThree();
+  const statusOf = async (peer: PeerRun) =>
+    (await peer.members()).find(({ name }) => name === "peer-3");
+  const { incarnation } = await c.status();
+  c.child.kill("SIGSTOP");
+  const dead = await until("the death of one that hangs", [a, b], async () => {
+    const seen = await Promise.all([statusOf(a), statusOf(b)]);
+    return seen.every((member) => member?.status === "dead") && seen[0];
+  });
+  expect(dead?.why).toMatch(/silent for \d+ ms/);
+  expect(dead?.incarnation).toBe(incarnation);
+
+  c.child.kill("SIGCONT");
+  await until("its return", [a, b, c], async () => {
+    const seen = await Promise.all([a, b, c].map(statusOf));
+    return seen.every((member) => member?.status === "alive");
+  });
+  expect((await c.status()).incarnation).toBe(incarnation);
+  await agreement([a, b, c]);
+});
+
 test("[F6] a peer that is told to stop gives its shards away and is not missed", async () => {
   const [a, b, c] = await startThree();
   const { code } = await b.end("SIGTERM");

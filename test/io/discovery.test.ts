@@ -1,61 +1,10 @@
 import { expect, test } from "vitest";
-import { ADDRESS_LENGTH_MAX, JOIN_ADDRESSES_MAX } from "../../src/core/limits.ts";
-import {
-  Discovery,
-  formatAddress,
-  type Join,
-  parseAddress,
-  splitAddress,
-} from "../../src/io/discovery.ts";
+import { JOIN_ADDRESSES_MAX } from "../../src/core/limits.ts";
+import { Discovery, type Join } from "../../src/io/discovery.ts";
 import { FakeClock } from "./fake-clock.ts";
 
-test.each([
-  ["127.0.0.1:7100", { host: "127.0.0.1", port: 7100 }],
-  ["localhost:1", { host: "localhost", port: 1 }],
-  ["peer-3.example.com:65535", { host: "peer-3.example.com", port: 65_535 }],
-  ["fully.qualified.:80", { host: "fully.qualified.", port: 80 }],
-  ["my_service:80", { host: "my_service", port: 80 }],
-  ["[::1]:7100", { host: "::1", port: 7100 }],
-  ["[2001:db8::127.0.0.1]:7100", { host: "2001:db8::127.0.0.1", port: 7100 }],
-])("%s is an address and is written as it was read", (text, parts) => {
-  expect(parseAddress(text)).toEqual(parts);
-  expect(formatAddress(parts)).toBe(text);
-});
-
-test.each([
-  ["localhost", 'Address "localhost" has no port: write host:port'],
-  ["", 'Address "" has no port: write host:port'],
-  [":7100", 'Address ":7100" is not host:port with a port from 0 to 65535'],
-  ["a:65536", 'Address "a:65536" is not host:port with a port from 0 to 65535'],
-  ["a:-1", 'Address "a:-1" is not host:port with a port from 0 to 65535'],
-  ["::1:7100", 'Address "::1:7100" is not host:port with a port from 0 to 65535'],
-  ["a:0", 'Address "a:0" has port 0, which cannot be dialled'],
-])("%j is refused with the reason", (text, message) => {
-  expect(() => parseAddress(text)).toThrow(new TypeError(message));
-});
-
-test("port 0 is an address to listen on", () => {
-  expect(parseAddress("127.0.0.1:0", "listen")).toEqual({ host: "127.0.0.1", port: 0 });
-});
-
-test.each([
-  "http://a:1",
-  "user@a:1",
-  "a/b:1",
-  "a:1/x",
-  "a:1?x",
-  "a:1#x",
-  "a b:1",
-  "a:1\n",
-  "[]:1",
-  "[a/b]:1",
-  "[::1%eth0]:1",
-  `${"a".repeat(ADDRESS_LENGTH_MAX)}:1`,
-])("[S4] a stranger's %j is no address, so it cannot become part of a URL", (text) => {
-  expect(splitAddress(text)).toBeUndefined();
-});
-
-function discover(join: Join) {
+/** Names that a test makes up, by what they are asked for. */
+function discover(join: Join, known: Record<string, readonly string[]> = {}) {
   const clock = new FakeClock();
   const found: (readonly string[])[] = [];
   const errors: unknown[] = [];
@@ -63,6 +12,11 @@ function discover(join: Join) {
     join,
     clock,
     intervalMs: 1000,
+    random: () => 0,
+    resolver: {
+      addresses: async (name) => known[name] ?? Promise.reject(new Error(`no ${name}`)),
+      services: async (name) => (known[name] ?? []).map((target) => ({ name: target, port: 7100 })),
+    },
     onFound: (addresses) => found.push(addresses),
     onError: (error) => errors.push(error),
   });
@@ -121,6 +75,75 @@ test("an answer that comes after close is not told", async () => {
   await started;
   expect(found).toEqual([]);
   expect(clock.alarmsSet).toBe(0);
+});
+
+test("[G8] all addresses of a name are found, and others when the name has changed", async () => {
+  const known: Record<string, readonly string[]> = { pods: ["10.0.0.1", "10.0.0.2", "::1"] };
+  const { clock, found, errors, discovery } = discover(["dns:pods:7100", "seed:1"], known);
+  await discovery.start();
+  expect(found).toEqual([["10.0.0.1:7100", "10.0.0.2:7100", "[::1]:7100", "seed:1"]]);
+  known.pods = ["10.0.0.9"];
+  clock.advanceTo(1000);
+  await settled();
+  expect(found.slice(1)).toEqual([["10.0.0.9:7100", "seed:1"]]);
+  expect(errors).toEqual([]);
+  discovery.close();
+});
+
+test("[G8] a name that is not known yet is asked for again, sooner at first, and told of once", async () => {
+  const known: Record<string, readonly string[]> = {};
+  const { clock, found, errors, discovery } = discover(["dns:pods:7100", "seed:1"], known);
+  await discovery.start();
+  expect(found).toEqual([["seed:1"]]);
+  for (const at of [500, 1500]) {
+    clock.advanceTo(at);
+    await settled();
+  }
+  expect(clock.alarmsSet).toBe(3);
+  expect(errors).toMatchObject([{ code: "UNREACHABLE", message: expect.stringContaining("pods") }]);
+  known.pods = ["10.0.0.1"];
+  clock.advanceTo(2500);
+  await settled();
+  expect(found.slice(1)).toEqual([["10.0.0.1:7100", "seed:1"]]);
+  discovery.close();
+});
+
+test("[G8] a name that fails keeps the addresses that it had", async () => {
+  const known: Record<string, readonly string[]> = { a: ["10.0.0.1"], b: ["10.0.0.2"] };
+  const { clock, found, discovery } = discover(["dns:a:1", "dns:b:1"], known);
+  await discovery.start();
+  delete known.a;
+  known.b = ["10.0.0.3"];
+  clock.advanceTo(1000);
+  await settled();
+  expect(found.slice(1)).toEqual([["10.0.0.1:1", "10.0.0.3:1"]]);
+  discovery.close();
+});
+
+test("[G8] services are found at all addresses of their targets, those that are gone left out", async () => {
+  const known = {
+    "_hearsay._tcp.pods": ["p0.pods", "p1.pods", "10.0.0.7"],
+    "p1.pods": ["10.0.0.1"],
+  };
+  const { found, discovery } = discover(["srv:pods"], known);
+  await discovery.start();
+  expect(found).toEqual([["10.0.0.1:7100", "10.0.0.7:7100"]]);
+  discovery.close();
+});
+
+test("[G8] a function may answer with names", async () => {
+  const { found, discovery } = discover(() => ["dns:pods:7", "a:1"], { pods: ["10.0.0.1"] });
+  await discovery.start();
+  expect(found).toEqual([["10.0.0.1:7", "a:1"]]);
+  discovery.close();
+});
+
+test("[S4] a name of more addresses than a peer dials is cut off there", async () => {
+  const many = Array.from({ length: 5000 }, (_, index) => `10.0.${index >> 8}.${index & 255}`);
+  const { found, discovery } = discover(["dns:pods:1"], { pods: many });
+  await discovery.start();
+  expect(found[0]).toHaveLength(JOIN_ADDRESSES_MAX);
+  discovery.close();
 });
 
 /** Lets every promise that can be settled be settled. */

@@ -1,6 +1,12 @@
 import { once } from "node:events";
 import { createServer, request } from "node:http";
-import { type AddressInfo, connect, createServer as createTcpServer, type Server } from "node:net";
+import {
+  type AddressInfo,
+  connect,
+  createServer as createTcpServer,
+  type Server,
+  type Socket,
+} from "node:net";
 import type { Duplex } from "node:stream";
 import { afterEach, expect, test, vi } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
@@ -260,9 +266,11 @@ test("[S5] bytes that are no WebSocket at all end their socket only", async () =
   expect(await endpoint.next()).toMatchObject({ type: "received", link });
 });
 
-test("[F5] an end that hangs up before the handshake has refused", async () => {
-  const server = await listen(createTcpServer((socket) => socket.destroy()));
-  await expectDialToFail(server, { failure: "refused" });
+test.each([
+  ["closes", (socket: Socket) => socket.destroy()],
+  ["resets", (socket: Socket) => socket.resetAndDestroy()],
+])("[F5] an end that accepts a connection and %s it has not refused", async (_, end) => {
+  await expectDialToFail(await listen(createTcpServer(end)), { failure: "reset" });
 });
 
 test("[G8] an end that opens no link in time is unreachable", async () => {

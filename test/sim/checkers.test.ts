@@ -229,7 +229,7 @@ test("[L2, L3] a shard without a living region keeps peers from having settled",
 test("[U1, U2] noise while idle, and a storm after one change are found", () => {
   const peers = ["a", "b", "c"].map((name) => peerOf(name, { status: { links: 2 } }));
   const rules = (show: (checker: ResourcesChecker) => void) =>
-    rulesOf((report) => new ResourcesChecker(report, 3, () => 0), show);
+    rulesOf((report) => new ResourcesChecker(report, 3, 32, () => 0), show);
   expect(rules((checker) => checker.idle(peers, 900))).toEqual([]);
   expect(rules((checker) => checker.idle(peers, 9000))).toEqual(["U1"]);
   expect(rules((checker) => checker.change(3, 4))).toEqual([]);

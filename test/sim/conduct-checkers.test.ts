@@ -8,12 +8,13 @@ import { ResourcesChecker } from "../../sim/checkers/resources.ts";
 import { SuspicionsChecker } from "../../sim/checkers/suspicions.ts";
 import type { CallRequest } from "../../src/core/event.ts";
 import type { Entry, Message } from "../../src/core/message.ts";
+import { NO_ERA } from "../../src/core/message.ts";
 import { alive, entry, maps, opened, peerOf, received, rulesOf } from "./shown-peers.ts";
 
 test("[G7] a second link to a peer is found when all is quiet", () => {
   const show = (links: number) =>
     rulesOf(
-      (report) => new ResourcesChecker(report, 2, () => 0),
+      (report) => new ResourcesChecker(report, 2, 32, () => 0),
       (checker) => checker.idle([peerOf("a", { status: { links } }), peerOf("b", ONE_LINK)], 0),
     );
   expect(show(1)).toEqual([]);
@@ -26,7 +27,7 @@ test("[U3] heaps of links are found, and links that come and go in one second", 
   const show = (links: number, count: number, everyMs: number) => {
     let now = 0;
     return rulesOf(
-      (report) => new ResourcesChecker(report, 3, () => now),
+      (report) => new ResourcesChecker(report, 3, 32, () => now),
       (checker) => {
         for (let link = 0; link < count; link += 1) {
           checker.stepped(peerOf("a", { links }), opened(link, "b"));
@@ -152,11 +153,11 @@ test("[F2, F5] a suspicion without a silence is found, and one that follows anot
         }
       },
     );
-  expect(show(3000, 7000)).toEqual([]);
-  expect(show(2000, 7000)).toEqual(["F2"]);
-  expect(show(3000, 6000)).toEqual(["F5"]);
-  expect(show(3000, 7000, 15_000)).toEqual([]);
-  expect(show(3000, 7000, 14_000)).toEqual(["F5"]);
+  expect(show(3000, 5000)).toEqual([]);
+  expect(show(1500, 5000)).toEqual(["F2"]);
+  expect(show(3000, 4500)).toEqual(["F5"]);
+  expect(show(3000, 5000, 9000)).toEqual([]);
+  expect(show(3000, 5000, 8000)).toEqual(["F5"]);
 });
 
 test("[F2] the time in which a peer took no step is nobody's silence", () => {
@@ -186,10 +187,11 @@ test("[F2] the time in which a peer took no step is nobody's silence", () => {
 test("[G4] what either end lacks after an exchange is found", () => {
   const head: Message = {
     ...{ type: "head", exchange: 2, entryCount: 1, summary: new Uint8Array(31), pulled: false },
+    era: NO_ERA,
   };
   const exchange = (held: readonly Entry[], end: Message, status: object = {}) =>
     rulesOf(
-      (report) => new ExchangesChecker(report),
+      (report) => new ExchangesChecker(report, () => 0),
       (checker) => {
         const [a, b] = [
           alive("a", { entries: held, wallMs: WALL_MS }),

@@ -9,6 +9,7 @@ import {
 } from "../../sim/options.ts";
 import { createSimulation } from "../../sim/simulation.ts";
 import type { Operation } from "../../sim/workload.ts";
+import type { Downing } from "../../src/core/downing.ts";
 
 const PEERS_MAX = 5;
 const SHARDS_MAX = 6;
@@ -19,18 +20,26 @@ const FOUNDED_MS = 3000;
 const isStrike = (kind: FaultKind): kind is StrikeKind => !isStanding(kind);
 
 /** Small worlds with nothing drawn in them but the ways of the network. */
-const requests: fc.Arbitrary<RunRequest> = fc.record({
+const worlds = fc.record({
   seed: fc.nat(0xffff),
   peers: fc.integer({ min: 1, max: PEERS_MAX }),
   shards: fc.integer({ min: 1, max: SHARDS_MAX }),
   durationMs: fc.integer({ min: FOUNDED_MS, max: DURATION_MS_MAX }),
   faults: fc.subarray(FAULT_KINDS.filter(isStanding)),
   workload: fc.constant([]),
-  downing: fc.constantFrom("majority", "off"),
+  downing: fc.constantFrom<Downing[]>("majority", "off", "oldest", "static-quorum=2"),
+  eraMs: fc.constantFrom(8000, 86_400_000),
   diskMs: fc.constantFrom(0, 0.3, 8),
   startSpreadMs: fc.constantFrom(0, 50, 6000),
   isCoreHealed: fc.boolean(),
 });
+
+/** One peer is no quorum of two. */
+const requests: fc.Arbitrary<RunRequest> = worlds.map((world) =>
+  world.peers === 1 && world.downing === "static-quorum=2"
+    ? { ...world, downing: "majority" as const }
+    : world,
+);
 
 const atMs = fc.integer({ min: 0, max: DURATION_MS_MAX });
 // More than some runs have; what such a run does not have is left out. A region may be unknown.

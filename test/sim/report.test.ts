@@ -78,7 +78,7 @@ test("a page says what was run, how it went, and how to run it again", () => {
   const page = reportPage({ report: passed });
   expect(page).toContain("<title>Seed 4 passed</title>");
   expect(page).toContain("npm run sim --");
-  for (const flag of ["--seed 4", "--peers 4", "--duration 15s", "--core all"]) {
+  for (const flag of ["--seed 4", "--peers 4", "--duration 15s", "--fault-every 3s"]) {
     expect(page).toContain(`<span>${flag}</span>`);
   }
   expect(page).toContain(passed.digest);
@@ -109,12 +109,13 @@ test("a rule that a run did not look at is not said to have held", () => {
   const alone = { ...passed, core: ["peer-0"] };
   const unchecked = (report: CheckedReport) =>
     Object.keys(RULES).filter((id) => RULES[id]?.unchecked(report) !== undefined);
-  expect(unchecked(passed)).toEqual(["I16", "L3"]);
-  expect(unchecked(alone)).toEqual(["I6", "I16", "I17", "G7", "L1", "U1", "U2"]);
+  expect(unchecked(passed)).toEqual(["I16", "F7", "L3"]);
+  expect(unchecked(alone)).toEqual(["I6", "I16", "I17", "F7", "G7", "L1", "U1", "U2"]);
   expect(unchecked({ ...passed, convergenceMs: null, isRepeated: false })).toEqual([
     "I6",
     "I16",
     "I17",
+    "F7",
     "G7",
     "L3",
     "U1",
@@ -126,6 +127,7 @@ test("a rule that a run did not look at is not said to have held", () => {
     "I15",
     "I16",
     "I17",
+    "F7",
     "G7",
     "S8",
     "L1",

@@ -28,13 +28,16 @@ export function peerOf(name: string, shown: Shown = {}): SimulatedPeer {
   const allocations = () => Object.keys(regions).flatMap((shard) => allocation(shard) ?? []);
   const status: Record<string, unknown> = {
     ...{ ready: true, why: "waits", fingerprint: "f", replica: "r", viewId: "v" },
-    members: { alive: 2 },
+    ...{ members: { alive: 2 }, refused: { malformed: 0, drift: 0 } },
     ...shown.status,
   };
   const machine = {
     ...shown,
+    isReady: status.ready,
     entries: () => [{ map: "m", entries }],
     allocationEntries: () => entries,
+    entry: (map: string, key: string) =>
+      map === "m" ? entries.find((entry) => entry.key === key) : undefined,
     status: () => status,
     view: {
       fingerprint: () => status.fingerprint,
@@ -53,7 +56,10 @@ export function peerOf(name: string, shown: Shown = {}): SimulatedPeer {
   const options = { timings: TIMINGS.lan, join: ["x:1"], diskMs: 0, downing: "majority" };
   const links = { openCount: shown.links ?? 0 };
   const clocks = { now: 0, wallMs: shown.wallMs ?? 0 };
-  return { name, machine, options, links, ...clocks, lives: 1 } as unknown as SimulatedPeer;
+  const { fingerprint: table, viewId: view, replica } = status;
+  const summary = { table, view, replica, alive: (status.members as { alive: number }).alive };
+  const rest = { ...clocks, lives: 1, changes: 1, summary };
+  return { name, machine, options, links, ...rest } as unknown as SimulatedPeer;
 }
 
 /** The rules that a checker finds broken when it is shown something. */

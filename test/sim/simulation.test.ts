@@ -34,7 +34,7 @@ test("every kind of fault strikes, and the rare things happen", () => {
   const rare = ["two owners at once", "a counter is used", "a warning CLOCK_DRIFT"];
   for (const what of rare) expect(sometimes).toContain(what);
   expect(reports.some(({ options, core }) => core.length < options.peers)).toBe(true);
-  expect(reports.filter(({ operations }) => operations > 5).length).toBeGreaterThan(50);
+  expect(reports.filter(({ operations }) => operations > 5).length).toBeGreaterThan(40);
 });
 
 test("what is planned for one moment happens in the order of planning", () => {
@@ -46,8 +46,8 @@ test("what is planned for one moment happens in the order of planning", () => {
     world.plan(4, () => happened.push("fourth"));
   });
   world.plan(1, () => happened.push("second"));
-  const cancel = world.plan(2, () => happened.push("never"));
-  cancel();
+  const never = world.plan(2, () => happened.push("never"));
+  never.cancel();
   world.runUntil(4);
   expect(happened).toEqual(["first", "second"]);
   world.runUntil(10);

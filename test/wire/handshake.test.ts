@@ -23,6 +23,13 @@ const BERT: Identity = {
   address: "10.0.0.2:7100",
   wallMs: 1_767_225_600_250,
   founding: { time: 258_000_000_000_000, writer: "mhz0qk40-Z2eYkS1oQ7a1cVb9xk0TnA-7" },
+  era: {
+    number: 3,
+    stamp: { time: 258_000_000_000_000, writer: "w" },
+    previous: { time: 257_998_926_249_984, writer: "v" },
+  },
+  isHosting: true,
+  isAccompanied: true,
 };
 
 const nonceOf = (byte: number): Uint8Array => new Uint8Array(16).fill(byte);
@@ -44,13 +51,14 @@ function helloOf(identity: Identity): Uint8Array {
 const welcomeOf = (identity: Identity): Uint8Array =>
   replyOf(new Handshake("acceptor", identity, nonceOf(2)).receive(helloOf(ANNA)));
 
-const remoteOf = ({ name, incarnation, address, wallMs, founding }: Identity) => {
-  return { name, incarnation, address, wallMs, founding };
+const remoteOf = ({ name, incarnation, address, wallMs, founding, ...more }: Identity) => {
+  const { era, isHosting = false, isAccompanied = false } = more;
+  return { name, incarnation, address, wallMs, founding, era, isHosting, isAccompanied };
 };
 
 /** The elements of a good hello, to be spoilt. */
 const HELLO: readonly unknown[] = [
-  ...["hearsay", 0, 1, 1, "hearsay", "carl", "carl-1", "10.0.0.3:7100", 256, 1000, null],
+  ...["hearsay", 0, 1, 1, "hearsay", "carl", "carl-1", "10.0.0.3:7100", 256, 1000, null, null, 0],
   nonceOf(3),
   [],
 ];
@@ -83,19 +91,20 @@ test("[S1] the frames of the handshake are those of protocol version 1", () => {
   expect([hello, welcome, proof].map(hex)).toEqual([
     hex(
       bytesOf(
-        "9d a7 68656172736179 00 01 01 a7 68656172736179 a4 616e6e61" +
+        "9f a7 68656172736179 00 01 01 a7 68656172736179 a4 616e6e61" +
           "d921 6d687a30716b33632d587531704133664c5347716b336e423077337a5230512d30" +
-          "ad 31302e302e302e313a37313030 cd0100 cb4279b76daa800000 c0" +
+          "ad 31302e302e302e313a37313030 cd0100 cb4279b76daa800000 c0 c0 00" +
           "c410 01010101010101010101010101010101 90",
       ),
     ),
     hex(
       bytesOf(
-        "9e a7 68656172736179 01 01 01 a7 68656172736179 a4 62657274" +
+        "dc0010 a7 68656172736179 01 01 01 a7 68656172736179 a4 62657274" +
           "d921 6d687a30716b34302d5a3265596b53316f5137613163566239786b30546e412d37" +
           "ad 31302e302e302e323a37313030 cd0100 cb4279b76daa8fa000" +
           "92 cb42ed54c9cb440000" +
           "d921 6d687a30716b34302d5a3265596b53316f5137613163566239786b30546e412d37" +
+          "95 03 cb42ed54c9cb440000 a177 cb42ed54c1cb400000 a176 03" +
           "c410 02020202020202020202020202020202 90 c400",
       ),
     ),
@@ -203,20 +212,25 @@ test.each([
   ["a founding that is no stamp", pack(HELLO.with(10, [1]))],
   ["a founding in the year 2^53", pack(HELLO.with(10, [2 ** 53, "w"]))],
   ["a founding by nobody", pack(HELLO.with(10, [1, ""]))],
+  ["an era without the one before", pack(HELLO.with(11, [1, 5, "w"]))],
+  ["an era of a negative number", pack(HELLO.with(11, [-1, 5, "w", 4, "w"]))],
+  ["an era of a stamp that is none", pack(HELLO.with(11, [1, 5, "", 4, "w"]))],
+  ["flags of text", pack(HELLO.with(12, "hosting"))],
+  ["too many flags", pack(HELLO.with(12, 256))],
   ["no nonce", pack(HELLO.slice(0, -2))],
   ["no keys", pack(HELLO.slice(0, -1))],
-  ["a short nonce", pack(HELLO.with(11, new Uint8Array(15)))],
-  ["a long nonce", pack(HELLO.with(11, new Uint8Array(32)))],
-  ["an empty nonce", pack(HELLO.with(11, new Uint8Array(0)))],
-  ["a nonce of text", pack(HELLO.with(11, "0123456789abcdef"))],
-  ["keys that are no list", pack(HELLO.with(12, 1))],
-  ["a key without a name", pack(HELLO.with(12, [new Uint8Array(0)]))],
-  ["a key with a long name", pack(HELLO.with(12, [new Uint8Array(16)]))],
+  ["a short nonce", pack(HELLO.with(13, new Uint8Array(15)))],
+  ["a long nonce", pack(HELLO.with(13, new Uint8Array(32)))],
+  ["an empty nonce", pack(HELLO.with(13, new Uint8Array(0)))],
+  ["a nonce of text", pack(HELLO.with(13, "0123456789abcdef"))],
+  ["keys that are no list", pack(HELLO.with(14, 1))],
+  ["a key without a name", pack(HELLO.with(14, [new Uint8Array(0)]))],
+  ["a key with a long name", pack(HELLO.with(14, [new Uint8Array(16)]))],
   [
     "five keys",
     pack(
       HELLO.with(
-        12,
+        14,
         Array.from({ length: 5 }, () => new Uint8Array(8)),
       ),
     ),
@@ -233,6 +247,8 @@ test("[S5] a wall clock that is not finite is refused", () => {
   expect(acceptor().receive(Uint8Array.from(bytes))).toMatchObject({ code: "MALFORMED_FRAME" });
 });
 
+const LARGEST = { time: Number.MAX_SAFE_INTEGER, writer: "€".repeat(96) };
+
 test("[S4] a frame above the limit of a handshake is refused, and the largest hello is below it", () => {
   const large = pack([...HELLO, new Uint8Array(2048)]);
   expect(acceptor().receive(large)).toMatchObject({ type: "refuse", code: "FRAME_TOO_LARGE" });
@@ -241,7 +257,8 @@ test("[S4] a frame above the limit of a handshake is refused, and the largest he
     cluster: "€".repeat(64),
     incarnation: "€".repeat(96),
     address: `${"h".repeat(256)}:65535`,
-    founding: { time: Number.MAX_SAFE_INTEGER, writer: "€".repeat(96) },
+    founding: LARGEST,
+    era: { number: Number.MAX_SAFE_INTEGER, stamp: LARGEST, previous: LARGEST },
   };
   expect(acceptor({ ...BERT, cluster: "€".repeat(64) }).receive(helloOf(largest))).toMatchObject({
     type: "wait",

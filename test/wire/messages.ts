@@ -44,8 +44,9 @@ export const SAMPLES: Samples = {
     wallMs: 1_767_225_600_000,
     stepMs: -1500,
     leadMs: 7,
+    everyMs: 2000,
   },
-  delta: { type: "delta", maps: MAPS },
+  delta: { type: "delta", maps: MAPS, arc: { from: 4_294_967_295, until: 65_536 } },
   repair: { type: "repair", maps: MAPS.slice(1) },
   head: {
     type: "head",
@@ -53,6 +54,7 @@ export const SAMPLES: Samples = {
     entryCount: 16_384,
     summary: Uint8Array.from({ length: 31 }, (_, index) => index * 8),
     pulled: true,
+    era: { number: 3, mark: 0xfedc_ba98, before: 77 },
   },
   symbols: { type: "symbols", exchange: 1, from: 24, cells: new Uint8Array(24).fill(0x5a) },
   more: { type: "more", exchange: 1, from: 26, count: 100 },
@@ -69,6 +71,10 @@ export const SAMPLES: Samples = {
     address: "127.0.0.1:7101",
   },
   "probe-answer": { type: "probe-answer", probe: 7, outcome: "unknown" },
+  keep: { type: "keep", wanted: false },
+  pulse: { type: "pulse", heardMs: 12, everyMs: 250, asks: true },
+  inquiry: { type: "inquiry", inquiry: 9, subject: "peer-1", incarnation: "mh3x-peer-1" },
+  "inquiry-answer": { type: "inquiry-answer", inquiry: 9, heardMs: -1 },
 };
 
 /** Names that are trouble where objects serve as maps. */
@@ -115,6 +121,7 @@ export const maps: fc.Arbitrary<MapEntries[]> = fc.array(
 
 const exchange = fc.nat(65_535);
 const ms = fc.double({ min: 0, max: 2 ** 42, noNaN: true }).map((value) => value + 0);
+const word = fc.nat(0xffff_ffff);
 const names = fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/);
 const blocks = (unit: number): fc.Arbitrary<Uint8Array> =>
   fc.array(fc.uint8Array({ minLength: unit, maxLength: unit }), { maxLength: 9 }).map((parts) => {
@@ -137,14 +144,18 @@ const FIELDS: Arbitraries = {
       ms.map((value) => 0 - value),
     ),
     leadMs: ms,
+    everyMs: ms,
   }),
-  delta: fc.record({ maps }),
+  delta: fc
+    .tuple(maps, fc.nat(2 ** 32 - 1), fc.nat(2 ** 32 - 1))
+    .map(([maps, from, until]) => (from === until ? { maps } : { maps, arc: { from, until } })),
   repair: fc.record({ maps }),
   head: fc.record({
     exchange,
     entryCount: fc.nat(262_144),
     summary: fc.uint8Array({ minLength: 31, maxLength: 31 }),
     pulled: fc.boolean(),
+    era: fc.record({ number: fc.maxSafeNat(), mark: word, before: word }),
   }),
   symbols: fc.record({ exchange, from: fc.nat(4000), cells: blocks(12) }),
   more: fc.record({ exchange, from: fc.nat(4096), count: fc.nat(4096) }),
@@ -166,6 +177,17 @@ const FIELDS: Arbitraries = {
   "probe-answer": fc.record({
     probe: fc.maxSafeNat(),
     outcome: fc.constantFrom("reached" as const, "refused" as const, "unknown" as const),
+  }),
+  keep: fc.record({ wanted: fc.boolean() }),
+  pulse: fc.record({ heardMs: ms, everyMs: ms, asks: fc.boolean() }),
+  inquiry: fc.record({
+    inquiry: fc.maxSafeNat(),
+    subject: names,
+    incarnation: fc.string({ unit: "binary", minLength: 1, maxLength: 48 }),
+  }),
+  "inquiry-answer": fc.record({
+    inquiry: fc.maxSafeNat(),
+    heardMs: fc.oneof(fc.constant(-1), ms),
   }),
 };
 

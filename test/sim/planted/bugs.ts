@@ -9,11 +9,15 @@
 import type { PlantedBug } from "./bug.ts";
 import { ALLOCATION_BUGS, MEMBERSHIP_BUGS } from "./cluster-bugs.ts";
 import { CLOCK_BUGS, GOSSIP_BUGS, MAP_BUGS } from "./entry-bugs.ts";
+import { ERA_BUGS } from "./era-bugs.ts";
+import { OVERLAY_BUGS } from "./overlay-bugs.ts";
 
 export const BUGS: readonly PlantedBug[] = [
   ...CLOCK_BUGS,
   ...MAP_BUGS,
   ...GOSSIP_BUGS,
+  ...OVERLAY_BUGS,
   ...MEMBERSHIP_BUGS,
   ...ALLOCATION_BUGS,
+  ...ERA_BUGS,
 ];

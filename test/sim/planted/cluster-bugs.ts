@@ -38,7 +38,11 @@ export const MEMBERSHIP_BUGS: readonly PlantedBug[] = [
     rule: "F2",
     does: "blames others for its own lateness",
     edits: [
-      { file: "src/core/machine.ts", line: "state.liveness.forgive(lateMs, state.now);", bug: "" },
+      {
+        file: "src/core/machine.ts",
+        line: "if (lateMs > this.#pulseMs) this.#surveillance.forgive(lateMs);",
+        bug: "",
+      },
     ],
     by: ["F2"],
     request: { peers: 3, durationMs: 15_000, diskMs: 0, faults: ["pause"], faultEveryMs: 3000 },
@@ -50,13 +54,89 @@ export const MEMBERSHIP_BUGS: readonly PlantedBug[] = [
     edits: [
       {
         file: "src/core/liveness.ts",
-        line: "Math.min(2 * watch.patience,",
-        bug: "Math.min(watch.patience,",
+        line: "Math.min(2 * worn(watch, now),",
+        bug: "Math.min(worn(watch, now),",
       },
     ],
     by: ["F5"],
-    request: { peers: 4, durationMs: 30_000, diskMs: 0, faults: ["oneway"], faultEveryMs: 2000 },
+    request: { peers: 4, durationMs: 30_000, diskMs: 0, faults: ["clog"], faultEveryMs: 2000 },
     seeds: 10,
+  },
+  {
+    rule: "F2",
+    does: "is as impatient as ever after it was late itself",
+    edits: [
+      {
+        file: "src/core/surveillance.ts",
+        line: "return health.multiplier(now) * liveness.patience(name, now);",
+        bug: "return liveness.patience(name, now);",
+      },
+    ],
+    by: ["F2"],
+    request: {
+      ...{ peers: 4, durationMs: 30_000, diskMs: 0, faultEveryMs: 1500 },
+      faults: ["pause", "dark", "isolate"],
+    },
+    seeds: 60,
+  },
+  {
+    rule: "F3",
+    does: "suspects whom it does not hear without asking others",
+    edits: [
+      {
+        file: "src/core/inquiries.ts",
+        line: "while (witnesses.length < WITNESSES_MAX && others.length > 0)",
+        bug: "while (witnesses.length < 0)",
+      },
+    ],
+    by: ["F3"],
+    request: { peers: 4, durationMs: 20_000, diskMs: 0, faults: ["oneway"], faultEveryMs: 2000 },
+    seeds: 10,
+  },
+  {
+    rule: "F3",
+    does: "suspects somebody although another one says that it hears it",
+    edits: [
+      {
+        file: "src/core/inquiries.ts",
+        line: "own.isHeardElsewhere = true;",
+        bug: "own.denials += 1;",
+      },
+    ],
+    by: ["F3"],
+    request: { peers: 4, durationMs: 20_000, diskMs: 0, faults: ["oneway"], faultEveryMs: 2000 },
+    seeds: 10,
+  },
+  {
+    rule: "F4",
+    does: "never calls a suspect dead",
+    edits: [
+      {
+        file: "src/core/liveness.ts",
+        line: "if (watch.suspectedAt === undefined || now - watch.suspectedAt < suspicionMs) return undefined;",
+        bug: "if (watch) return undefined;",
+      },
+    ],
+    by: ["L5"],
+    request: { peers: 4, durationMs: 60_000, faults: ["dark"], faultEveryMs: 4000 },
+    seeds: 20,
+  },
+  {
+    rule: "F5",
+    does: "takes a network that rejects for the death of all behind it",
+    edits: [
+      {
+        file: "src/core/inquests.ts",
+        line: "if (near.length <= 2) return true;",
+        bug: "return true;",
+      },
+    ],
+    by: ["F5"],
+    request: {
+      ...{ peers: 5, durationMs: 20_000, diskMs: 0, downing: "majority" },
+      ...{ faults: ["reject"], faultEveryMs: 5000 },
+    },
+    seeds: 20,
   },
   {
     rule: "S8",
@@ -129,7 +209,7 @@ export const ALLOCATION_BUGS: readonly PlantedBug[] = [
     edits: [
       {
         file: FOUNDING,
-        line: "if (now - this.#companySince < this.#timings.foundAfterMs) return undefined;",
+        line: "if (now - this.#companySince < foundAfterMs) return undefined;",
         bug: "",
       },
     ],
@@ -143,8 +223,8 @@ export const ALLOCATION_BUGS: readonly PlantedBug[] = [
     edits: [
       {
         file: FOUNDING,
-        line: "return company.every((name) => this.#name < name) ?",
-        bug: "return true ?",
+        line: 'if (lower === 0) return "lowest";',
+        bug: 'if (lower >= 0) return "lowest";',
       },
     ],
     by: ["A0"],
@@ -193,8 +273,8 @@ export const ALLOCATION_BUGS: readonly PlantedBug[] = [
     edits: [
       {
         file: "src/core/downing.ts",
-        line: 'if (strategy === "off") return true;',
-        bug: "if (strategy) return true;",
+        line: 'if (downing === "off") return true;',
+        bug: "if (downing) return true;",
       },
     ],
     by: ["F9"],

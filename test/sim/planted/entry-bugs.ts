@@ -108,8 +108,6 @@ export const MAP_BUGS: readonly PlantedBug[] = [
   },
 ];
 
-const PERSIST = '{ type: "persist", maps, clockBound: this.#durableBound }';
-
 export const GOSSIP_BUGS: readonly PlantedBug[] = [
   {
     rule: "G1",
@@ -117,8 +115,8 @@ export const GOSSIP_BUGS: readonly PlantedBug[] = [
     edits: [
       {
         file: PEER_STATE,
-        line: `[${PERSIST}, ...pushes, ...replies]`,
-        bug: `[...pushes, ${PERSIST}, ...replies]`,
+        line: "return [all, ...pushes, ...replies];",
+        bug: "return [...pushes, all, ...replies];",
       },
     ],
     by: ["G1"],
@@ -131,8 +129,8 @@ export const GOSSIP_BUGS: readonly PlantedBug[] = [
     edits: [
       {
         file: PEER_STATE,
-        line: `[${PERSIST}, ...pushes, ...replies]`,
-        bug: `[...replies, ${PERSIST}, ...pushes]`,
+        line: "return [all, ...pushes, ...replies];",
+        bug: "return [...replies, all, ...pushes];",
       },
     ],
     by: ["I17"],
@@ -145,10 +143,8 @@ export const GOSSIP_BUGS: readonly PlantedBug[] = [
     edits: [
       {
         file: GOSSIP,
-        line: `case "delta":
-        this.#merge(link, message.maps, "nobody");`,
-        bug: `case "delta":
-        this.#merge(link, message.maps, "all");`,
+        line: 'this.#takeDelta(link, message.maps, message.arc ?? "nobody");',
+        bug: 'this.#takeDelta(link, message.maps, message.arc ?? "all");',
       },
     ],
     by: ["U2"],

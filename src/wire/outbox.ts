@@ -2,9 +2,9 @@
  * Collects the messages of one turn of the event loop and writes each link's in one go [G1].
  *
  * A busy peer takes many steps in one turn: one for every frame that its sockets have received.
- * What these steps say to one link leaves in one frame, and it leaves when the turn is over
- * (`setImmediate` comes right after the sockets were read), so nothing waits for a timer, unless
- * `flushMs` asks for one.
+ * What these steps say to one link leaves in one frame, all of it at the same moment: when the turn is
+ * over, or `flushMs` after the first message. When that is, whoever owns the outbox knows: it is given
+ * `plan`, since this code has no timers. So the simulator runs the same outbox as a process does.
  *
  * Theory of operation
  *
@@ -16,7 +16,10 @@
  */
 import type { Message } from "../core/message.ts";
 import type { LinkId } from "../core/units.ts";
-import { encodeFrames } from "../wire/frames.ts";
+import { encodeFrames } from "./frames.ts";
+
+/** Calls `flush` when it is time, unless what it returns is called before. */
+export type PlanFlush = (flush: () => void) => () => void;
 
 /** A list of messages: that of `before`, and then `message`. */
 class Place {
@@ -56,18 +59,15 @@ export class Outbox {
   readonly #write: (link: LinkId, frames: readonly Uint8Array[]) => void;
   #root = new Place();
   #places = new Map<LinkId, Place>();
-  readonly #flushMs: number;
+  readonly #plan: PlanFlush;
   /** Cancels the flush that is due; undefined when none is. */
   #cancelFlush: (() => void) | undefined;
   #afterwards: (() => void)[] = [];
 
-  /**
-   * `write` is given everything that one link was told in a turn, or in `flushMs`. It must not change
-   * the frames.
-   */
-  constructor(write: (link: LinkId, frames: readonly Uint8Array[]) => void, flushMs = 0) {
+  /** `write` is given everything that one link was told until the flush. It must not change the frames. */
+  constructor(write: (link: LinkId, frames: readonly Uint8Array[]) => void, plan: PlanFlush) {
     this.#write = write;
-    this.#flushMs = flushMs;
+    this.#plan = plan;
   }
 
   /** Adds `message`, which must not be changed any more, to what each of `links` is told. */
@@ -75,7 +75,7 @@ export class Outbox {
     for (const link of links) {
       this.#places.set(link, (this.#places.get(link) ?? this.#root).followedBy(message));
     }
-    this.#cancelFlush ??= this.#planFlush();
+    this.#cancelFlush ??= this.#plan(() => this.flush());
   }
 
   /** Calls `run` once all that has been added is written: at once when nothing waits. */
@@ -84,7 +84,7 @@ export class Outbox {
     else this.#afterwards.push(run);
   }
 
-  /** Writes all that has been added, without waiting for the turn to be over. */
+  /** Writes all that has been added, now. */
   flush(): void {
     this.#cancelFlush?.();
     this.#cancelFlush = undefined;
@@ -96,14 +96,5 @@ export class Outbox {
     const afterwards = this.#afterwards;
     this.#afterwards = [];
     for (const run of afterwards) run();
-  }
-
-  #planFlush(): () => void {
-    if (this.#flushMs > 0) {
-      const timer = setTimeout(() => this.flush(), this.#flushMs);
-      return () => clearTimeout(timer);
-    }
-    const immediate = setImmediate(() => this.flush());
-    return () => clearImmediate(immediate);
   }
 }

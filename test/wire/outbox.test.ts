@@ -2,9 +2,10 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { FRAME_BYTES_MAX, FRAME_BYTES_TARGET, FRAME_MESSAGES_MAX } from "../../src/core/limits.ts";
 import type { Delta, Entry, Message } from "../../src/core/message.ts";
-import { Outbox } from "../../src/io/outbox.ts";
+import { flushAfter } from "../../src/io/turn.ts";
 import { decodeFrame } from "../../src/wire/codec.ts";
 import { encodeFrames } from "../../src/wire/frames.ts";
+import { Outbox } from "../../src/wire/outbox.ts";
 
 const done = (exchange: number): Message => ({ type: "done", exchange });
 
@@ -21,7 +22,7 @@ function startOutbox() {
   const written = new Map<number, (readonly Uint8Array[])[]>();
   const outbox = new Outbox((link, frames) => {
     written.set(link, [...(written.get(link) ?? []), frames]);
-  });
+  }, flushAfter(0));
   return { outbox, written };
 }
 
@@ -85,7 +86,7 @@ test("what writing brings about is written in the next flush", async () => {
   const outbox = new Outbox((link, frames) => {
     written.push([link, read(frames).length]);
     if (written.length === 1) outbox.add([1, 2], done(9));
-  });
+  }, flushAfter(0));
   outbox.add([1, 2], done(1));
   outbox.flush();
   expect(written).toEqual([
@@ -120,7 +121,7 @@ test("[G1] with flushMs what many turns have to say leaves in one frame", async 
   const outbox = new Outbox((_, frames) => {
     written.push(read(frames).length);
     onWritten();
-  }, 20);
+  }, flushAfter(20));
   outbox.add([1], done(1));
   await turnIsOver();
   outbox.add([1], done(2));
