@@ -104,6 +104,11 @@ const RUN_FLAGS: RunFlags = {
     read: (text) => (text === "all" || text === "some" ? text === "some" : undefined),
     write: (isSome) => (isSome ? "some" : "all"),
   }),
+  hosts: flag("hosts", "yes", "whether hosts serve the shards: yes or no", {
+    what: '"yes" or "no"',
+    read: (text) => (text === "yes" || text === "no" ? text === "yes" : undefined),
+    write: (isThere) => (isThere ? "yes" : "no"),
+  }),
 };
 
 const COMMAND_FLAGS = {

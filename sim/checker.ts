@@ -5,9 +5,11 @@
  * announced and answered, and the state that peers show - and has its own, naive idea of what is right.
  * Checkers know nothing of each other; each feature brings its own, in a file of its own.
  */
-import type { Change } from "../src/core/effect.ts";
+import type { AskOutcome, Change } from "../src/core/effect.ts";
 import type { MachineEvent } from "../src/core/event.ts";
+import type { HostTask } from "../src/core/host-task.ts";
 import type { MapEntries } from "../src/core/message.ts";
+import type { Counts } from "./host.ts";
 import type { Outcome, SimulatedPeer } from "./peer.ts";
 
 export interface Violation {
@@ -31,6 +33,18 @@ export interface Checker {
   stepped?(peer: SimulatedPeer, event: MachineEvent): void;
   /** A quarter of a second or less has passed, with all peers as they are now. */
   sampled?(peers: readonly SimulatedPeer[]): void;
+  asked?(peer: SimulatedPeer, ask: number, outcome: AskOutcome): void;
+  handled?(
+    peer: SimulatedPeer,
+    task: Extract<HostTask, { type: "handle" }>,
+    operation: number,
+  ): void;
+  acquired?(
+    peer: SimulatedPeer,
+    task: Extract<HostTask, { type: "acquire" }>,
+    imported: Counts | undefined,
+  ): void;
+  released?(peer: SimulatedPeer, shard: string, counts: Counts): void;
   /** The peers that were healed have settled. */
   settled?(peers: readonly SimulatedPeer[]): void;
 }

@@ -69,6 +69,10 @@ export const WORKLOADS = {
   allocate: "a shard is allocated to a region",
   release: "a shard is released",
   route: "a document is routed",
+  ticks: "ticks are started, and phases completed by regions and by strangers",
+  registry: "shards are registered and removed, and say what they hold",
+  frequencies: "a shard's document frequencies are published",
+  ask: "an entity is asked to count, where hosts serve the shards",
 } as const;
 
 export type WorkloadKind = keyof typeof WORKLOADS;
@@ -106,6 +110,8 @@ export interface RunOptions {
   readonly startSpreadMs: number;
   /** Whether in the end only some peers are healed, and all other trouble stays. */
   readonly isCoreHealed: boolean;
+  /** Whether hosts serve the shards, so that these move by handoff. */
+  readonly hosts: boolean;
 }
 
 /** What the caller asks for; the rest is drawn. */
@@ -142,6 +148,7 @@ export function drawOptions(request: RunRequest): RunOptions {
     startSpreadMs: random.pick([0, 50, 6000]) ?? 0,
     isCoreHealed: random.chance(0.4),
     eraMs: random.pick([DAY_MS, DAY_MS, 8000, 20_000]) ?? DAY_MS,
+    hosts: random.chance(0.6),
   };
   const options = { ...drawn, ...drawSparse(random, drawn), ...asked };
   const quorum = Math.floor(options.peers / 2) + 1;

@@ -5,13 +5,16 @@
  * restarted, with a disk and two clocks: a monotonic one that begins anew with each life, and a wall
  * clock that may be off, drift and step. Links are `SimulatedLinks`; this file is the rest.
  */
-import type { Change, Effect } from "../src/core/effect.ts";
+import type { AskOutcome, Change, Effect } from "../src/core/effect.ts";
 import { EffectQueue } from "../src/core/effect-queue.ts";
 import type { CallRequest, MachineEvent } from "../src/core/event.ts";
+import type { HostTask } from "../src/core/host-task.ts";
 import { Machine, type MachineOptions } from "../src/core/machine.ts";
 import type { MapEntries, MapKeys } from "../src/core/message.ts";
 import { Random } from "../src/core/random.ts";
+import type { Stamp } from "../src/core/units.ts";
 import { Disk } from "./disk.ts";
+import { bodyOf, type Counts, HOST_TRAITS, SimulatedHost } from "./host.ts";
 import { SimulatedLinks } from "./links.ts";
 import type { Network } from "./network.ts";
 import type { Planned, World } from "./world.ts";
@@ -29,7 +32,11 @@ export function incarnationOf(address: string, startedMs: number, life: number):
 export interface PeerOptions extends Omit<MachineOptions, "incarnation" | "image" | "random"> {
   /** How long a write takes to be durable, in ms. Default 0, as with a memory store. */
   readonly diskMs?: number;
+  /** Whether a host serves its shards. */
+  readonly hosts?: boolean;
 }
+
+type TaskOf<T extends HostTask["type"]> = Extract<HostTask, { type: T }>;
 
 export type Outcome = Extract<Effect, { type: "answer" }>["outcome"];
 
@@ -51,6 +58,12 @@ export interface Observer {
   answered?(peer: SimulatedPeer, call: number, outcome: Outcome): void;
   /** A life begins: its machine is there and has not taken a step. */
   booted?(peer: SimulatedPeer): void;
+  /** An ask has ended. */
+  asked?(peer: SimulatedPeer, ask: number, outcome: AskOutcome): void;
+  /** A host has handled a message, taken a shard, or let go of one. */
+  handled?(peer: SimulatedPeer, task: TaskOf<"handle">, operation: number): void;
+  acquired?(peer: SimulatedPeer, task: TaskOf<"acquire">, imported: Counts | undefined): void;
+  released?(peer: SimulatedPeer, shard: string, counts: Counts): void;
   /** The machine has taken a step. */
   stepped?(peer: SimulatedPeer, event: MachineEvent): void;
   /** What only this disk held is gone. */
@@ -81,6 +94,8 @@ export class SimulatedPeer {
   readonly #random: Random;
   readonly #observer: Observer;
   #join: readonly string[];
+  /** The founding that its last life gave way to. */
+  #older: Stamp | undefined;
   #effects = new EffectQueue((effect) => this.#perform(effect));
   #held: (() => void)[] = [];
   #busyUntil = 0;
@@ -91,6 +106,9 @@ export class SimulatedPeer {
   /** How many steps of any life have changed what the peer holds, and its summary since the last. */
   #changes = 0;
   #summary: Summary | undefined;
+  #host: SimulatedHost | undefined;
+  #isHostCalm = false;
+  readonly #hostRandom: Random;
 
   constructor(
     world: World,
@@ -106,6 +124,7 @@ export class SimulatedPeer {
     this.#random = random;
     this.#observer = observer;
     this.#join = options.join;
+    this.#hostRandom = new Random(random.uint32());
     this.links = new SimulatedLinks(this, world, network, random);
   }
 
@@ -125,6 +144,7 @@ export class SimulatedPeer {
     this.state = "up";
     this.stoppedWith = undefined;
     this.#join = options.join ?? this.options.join;
+    this.#older = undefined;
     // Before it boots: who dies of the first effects must not listen for ever.
     this.#network.listen(this.options.address, this.name, (connection) =>
       this.links.connect(connection, 1, undefined),
@@ -203,6 +223,18 @@ export class SimulatedPeer {
     return call;
   }
 
+  /** Asks a shard; the observer hears of the answer under this number. */
+  ask(ask: number, shard: string, entity: string, timeoutMs: number): void {
+    const message = { shard, entity, timeoutMs, body: bodyOf(ask) };
+    this.run(() => this.step({ type: "asked", ask, ...message }));
+  }
+
+  /** Nothing fails or takes long in its host any more. */
+  calmHost(): void {
+    this.#isHostCalm = true;
+    if (this.#host !== undefined) this.#host.isCalm = true;
+  }
+
   /**
    * Runs something in this life of the process. What happens to a paused process happens when it goes
    * on, what happens to a slow one after what happened before.
@@ -239,7 +271,8 @@ export class SimulatedPeer {
     const incarnation = incarnationOf(this.options.address, this.wallMs, this.lives);
     const random = new Random(this.#random.uint32());
     const { image } = this.disk;
-    const options = { ...this.options, join: this.#join, incarnation, image, random };
+    const older = this.#older;
+    const options = { ...this.options, join: this.#join, older, incarnation, image, random };
     this.#effects = new EffectQueue((effect) => this.#perform(effect));
     this.machine = new Machine(options, this.now, this.wallMs);
     this.#changed();
@@ -247,6 +280,26 @@ export class SimulatedPeer {
     this.#alarm?.cancel();
     this.#observer.booted?.(this);
     this.step({ type: "started" });
+    if (this.options.hosts === true) this.#startHost();
+  }
+
+  #startHost(): void {
+    const { lives } = this;
+    const observer = this.#observer;
+    const isPresent = (): boolean => this.lives === lives && this.state !== "down";
+    const host = new SimulatedHost(this.#world, this.#hostRandom, {
+      handled: (task, operation) => observer.handled?.(this, task, operation),
+      acquired: (task, imported) => isPresent() && observer.acquired?.(this, task, imported),
+      released: (shard, counts) => isPresent() && observer.released?.(this, shard, counts),
+      report: (report) =>
+        isPresent() &&
+        this.run(() => {
+          if (isPresent()) this.step({ type: "hosted", report });
+        }),
+    });
+    host.isCalm = this.#isHostCalm;
+    this.#host = host;
+    this.step({ type: "host-registered", traits: HOST_TRAITS });
   }
 
   #arm(): void {
@@ -294,7 +347,13 @@ export class SimulatedPeer {
         this.#observer.changed?.(this, effect.change);
         break;
       case "reset":
-        this.#beginAgain(effect.join);
+        this.#beginAgain(effect.join, effect.older);
+        break;
+      case "host":
+        this.#host?.perform(effect.task);
+        break;
+      case "settle-ask":
+        this.#observer.asked?.(this, effect.ask, effect.outcome);
         break;
       case "stop":
         this.stoppedWith = effect.code;
@@ -333,12 +392,13 @@ export class SimulatedPeer {
   }
 
   /** [A0] A reset: empty disk, new life, the same process. */
-  #beginAgain(join: readonly string[]): void {
+  #beginAgain(join: readonly string[], older: Stamp | undefined): void {
     this.#wipe();
     this.machine = undefined;
     this.#changed();
     this.links.drop(false);
     this.#join = join;
+    this.#older = older;
     const { lives } = this;
     this.#world.plan(0, () => this.run(() => this.lives === lives && this.#boot()));
   }

@@ -161,6 +161,7 @@ function drawn(report: CheckedReport): string {
     ["full mesh up to", `${options.meshMax} peers`],
     ["started within", summary.seconds(options.startSpreadMs)],
     ["healed", options.isCoreHealed ? "some peers" : "all peers"],
+    ["hosts", options.hosts ? "yes" : "none"],
     ["digest", `${report.digest}${report.isRepeated ? ", twice" : ""}`],
   ];
   const network = tag(

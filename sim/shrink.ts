@@ -36,7 +36,7 @@ const EVERY_MS_MAX = 1e6;
 const FACTORS = [64, 8, 2];
 
 const PLAIN: readonly Partial<RunOptions>[] = [
-  ...[{ isCoreHealed: false }, { startSpreadMs: 0 }, { diskMs: 0 }],
+  ...[{ isCoreHealed: false }, { hosts: false }, { startSpreadMs: 0 }, { diskMs: 0 }],
   { eraMs: 86_400_000 },
   ...Object.values(CALM),
 ];

@@ -10,9 +10,9 @@
  */
 import { Hash64 } from "../src/core/hash.ts";
 import { Random } from "../src/core/random.ts";
-import { TIMINGS } from "../src/core/timings.ts";
 import { type Checker, type Report, type Violation, Violations } from "./checker.ts";
 import { AgreementChecker } from "./checkers/agreement.ts";
+import { AsksChecker } from "./checkers/asks.ts";
 import { CallsChecker } from "./checkers/calls.ts";
 import { ClocksChecker } from "./checkers/clocks.ts";
 import { DetectionChecker } from "./checkers/detection.ts";
@@ -21,15 +21,19 @@ import { EntriesChecker } from "./checkers/entries.ts";
 import { ErasChecker } from "./checkers/eras.ts";
 import { ExchangesChecker } from "./checkers/exchanges.ts";
 import { FoundingChecker } from "./checkers/founding.ts";
+import { FrequenciesChecker } from "./checkers/frequencies.ts";
 import { HostingChecker } from "./checkers/hosting.ts";
 import { IntrusionChecker } from "./checkers/intrusion.ts";
 import { NamesChecker } from "./checkers/names.ts";
 import { OverlayChecker } from "./checkers/overlay.ts";
+import { RegistryChecker } from "./checkers/registry.ts";
 import { ResourcesChecker } from "./checkers/resources.ts";
 import { ServingChecker } from "./checkers/serving.ts";
 import { SidesChecker } from "./checkers/sides.ts";
 import { SpreadChecker } from "./checkers/spread.ts";
 import { SuspicionsChecker } from "./checkers/suspicions.ts";
+import { TicksChecker } from "./checkers/ticks.ts";
+import { Coordination } from "./coordination.ts";
 import { Faults } from "./faults.ts";
 import { IntruderSquad } from "./intruders.ts";
 import { Network } from "./network.ts";
@@ -42,7 +46,9 @@ import {
   type StrikeKind,
 } from "./options.ts";
 import { shuffled } from "./partitions.ts";
-import { type Observer, type PeerOptions, SimulatedPeer } from "./peer.ts";
+import { type Observer, SimulatedPeer } from "./peer.ts";
+import { peerOptions } from "./peer-options.ts";
+import { PROBE_MS, Probes } from "./probes.ts";
 import { type Course, describe, Timeline } from "./timeline.ts";
 import { type Operation, Workload } from "./workload.ts";
 import { World } from "./world.ts";
@@ -50,8 +56,6 @@ import { World } from "./world.ts";
 /** How long the healed peers may take until they have settled, in ms. */
 const SETTLE_MS_MAX = 60_000;
 const SETTLE_STEP_MS = 100;
-/** What eras forget is older than this before the era that came before, where eras are short, in ms. */
-const ERA_GRACE_MS = 20_000;
 /** Faults by which no two processes are kept from each other, nor one of them ends. */
 const HARMLESS: ReadonlySet<string> = new Set([
   "clone",
@@ -75,9 +79,15 @@ const IDLE_MS = 2000;
 const REST_MS = 4000;
 /** How long the links of an overlay are looked at, in ms. */
 const LINKS_MS = 6000;
+/** How long it takes until all know what every shard has published, in ms. */
+const REPUBLISH_MS = 3000;
 /** How many changes are made then to see what one costs, and how far apart, in ms. */
 const CHANGES = 20;
 const CHANGE_MS = 20;
+
+/** How long the tick takes that is completed in the end, and how often regions work on it, in ms. */
+const TICK_MS_MAX = 20_000;
+const TICK_STEP_MS = 250;
 
 export interface RunReport {
   readonly seed: number;
@@ -130,12 +140,16 @@ export class Simulation {
   readonly #calls: Random;
   readonly #end: Random;
   readonly #checkers: Checker[];
+  readonly #asks: AsksChecker;
+  readonly #probes: Probes;
   readonly #agreement: AgreementChecker;
   readonly #resources: ResourcesChecker;
   readonly #overlay: OverlayChecker;
   readonly #spread: SpreadChecker;
+  readonly #frequencies: FrequenciesChecker;
   readonly #faults: Faults;
   readonly #workload: Workload;
+  readonly #coordination: Coordination;
   readonly #intruders: IntruderSquad;
   readonly #timeline: Timeline;
   readonly #digest = new Hash64();
@@ -161,18 +175,27 @@ export class Simulation {
     const has = (allowed: ReadonlySet<string>) => () =>
       Object.keys(this.#faults.counts).every((kind) => allowed.has(kind));
     const areSidesJudged = (): boolean => options.downing !== "off" && has(CUTS)();
-    const calls = new CallsChecker(report);
+    const calls = new CallsChecker(report, now);
+    const [ticks, registry] = [
+      new TicksChecker(report, isCalm),
+      new RegistryChecker(report, options.shards),
+    ];
+    this.#coordination = new Coordination(calls, ticks, registry);
+    this.#asks = new AsksChecker(report, now);
+    this.#probes = new Probes(this.#asks, report, this.#end);
     this.#agreement = new AgreementChecker(report);
     this.#resources = new ResourcesChecker(report, options.peers, options.meshMax, now);
     this.#overlay = new OverlayChecker(report, this.network, options.meshMax);
     this.#spread = new SpreadChecker(report, now, options);
+    const frequencies = new FrequenciesChecker(report);
+    this.#frequencies = frequencies;
     this.#checkers = [
       ...[new EntriesChecker(report), new ClocksChecker(report), calls, this.#agreement],
       ...[new ServingChecker(report), new IntrusionChecker(report), this.#resources],
       ...[new DurabilityChecker(report), new SuspicionsChecker(report)],
       ...[new ExchangesChecker(report, now), new FoundingChecker(report, now, isCalm)],
       ...[new HostingChecker(report), new DetectionChecker(report, this.network, options)],
-      ...[this.#spread, new ErasChecker(report)],
+      ...[this.#spread, new ErasChecker(report), ticks, registry, frequencies, this.#asks],
       new NamesChecker(report, now, has(HARMLESS)),
       new SidesChecker(report, now, () => this.network.cuts(), areSidesJudged),
       ...more(report),
@@ -185,7 +208,8 @@ export class Simulation {
     this.#timeline = new Timeline(world, network, this.peers);
     this.#intruders = new IntruderSquad(world, network, intruders, observer, all);
     this.#faults = new Faults(world, network, this.peers, faults, this.#intruders);
-    this.#workload = new Workload(this.peers, options, workload, calls, report);
+    const models = { calls, frequencies, coordination: this.#coordination, asks: this.#asks };
+    this.#workload = new Workload(this.peers, options, workload, models, report);
   }
 
   run(): DetailedReport {
@@ -213,6 +237,7 @@ export class Simulation {
     this.#convergenceMs = yield* this.#settle(this.#core);
     if (this.#convergenceMs !== null) {
       yield* this.#watchLinks(this.#core);
+      yield* this.#tick(this.#core);
       yield* this.#rest(this.#core);
     }
     return this.report();
@@ -260,6 +285,8 @@ export class Simulation {
     const [persisted, changed] = [this.#listeners("persisted"), this.#listeners("changed")];
     const [answered, stepped] = [this.#listeners("answered"), this.#listeners("stepped")];
     const [booted, wiped] = [this.#listeners("booted"), this.#listeners("wiped")];
+    const [asked, handled] = [this.#listeners("asked"), this.#listeners("handled")];
+    const [acquired, released] = [this.#listeners("acquired"), this.#listeners("released")];
     return {
       persisted: (peer, maps) => {
         for (const listener of persisted) listener(peer, maps);
@@ -279,6 +306,18 @@ export class Simulation {
       },
       booted: (peer) => {
         for (const listener of booted) listener(peer);
+      },
+      asked: (peer, ask, outcome) => {
+        for (const listener of asked) listener(peer, ask, outcome);
+      },
+      handled: (peer, task, operation) => {
+        for (const listener of handled) listener(peer, task, operation);
+      },
+      acquired: (peer, task, imported) => {
+        for (const listener of acquired) listener(peer, task, imported);
+      },
+      released: (peer, shard, counts) => {
+        for (const listener of released) listener(peer, shard, counts);
       },
       stepped: (peer, event) => {
         for (const listener of stepped) listener(peer, event);
@@ -339,6 +378,7 @@ export class Simulation {
     const outside = peers.filter((peer) => !core.includes(peer));
     for (const peer of outside) this.#faults.abandon(peer, core);
     this.#faults.heal(core);
+    for (const peer of core) peer.calmHost();
     this.#timeline.look();
     return core;
   }
@@ -377,24 +417,74 @@ export class Simulation {
     }
   }
 
+  /** [L5] Ticks go on: whatever became of the present one, another can be started and completed. */
+  *#tick(core: readonly SimulatedPeer[]): Generator<number, void> {
+    const { world, options } = this;
+    if (core.length !== this.peers.length || !options.workload.includes("ticks")) return;
+    const startedAt = world.now;
+    const wasAt = Math.max(...core.map(({ machine }) => machine?.status().tick ?? 0));
+    const isOver = ({ machine }: SimulatedPeer): boolean => {
+      const { tick, state } = machine?.view.ticks.status() ?? { tick: 0, state: "idle" };
+      return tick > wasAt && state === "complete";
+    };
+    while (!core.every(isOver)) {
+      if (world.now - startedAt > TICK_MS_MAX) {
+        this.violations.report("L5", `No tick was complete in ${TICK_MS_MAX} ms`);
+        return;
+      }
+      for (const peer of core) this.#coordination.work(peer, 1, this.#end);
+      const peer = this.#end.pick(core);
+      const phases = ["sense", "act"];
+      if (peer !== undefined && !core.some(isOver)) {
+        this.#coordination.call(peer, { type: "tick-start", phases, phaseTimeoutMs: TICK_MS_MAX });
+      }
+      yield* this.#pass(world.now + TICK_STEP_MS, TICK_STEP_MS);
+    }
+    yield* this.#pass(world.now + REST_MS, REST_MS); // What it wrote has come to rest.
+  }
+
   /** What an idle cluster sends, and what one change costs it. */
   *#rest(core: readonly SimulatedPeer[]): Generator<number, void> {
     if (core.length !== this.peers.length || this.options.eraMs < ERA_MS_MIN) return;
-    const { network, world } = this;
-    const bytes = network.bytes;
+    const { network, options, world } = this;
+    if (options.workload.includes("frequencies")) {
+      this.#workload.republish(core);
+      yield* this.#pass(world.now + REPUBLISH_MS);
+      this.#frequencies.republished(core);
+    }
+    const before = { bytes: network.bytes, frames: network.frames };
     yield* this.#pass(world.now + IDLE_MS);
-    this.#resources.idle(core, ((network.bytes - bytes) * 1000) / IDLE_MS);
+    this.#resources.idle(core, ((network.bytes - before.bytes) * 1000) / IDLE_MS);
+    const idleFrames = ((network.frames - before.frames) * CHANGES * CHANGE_MS) / IDLE_MS;
+    if (options.hosts) yield* this.#await("H4", this.#probes.all(core));
     const frames = network.frames;
     this.#spread.begin(core);
+    const asked: number[] = [];
     for (let change = 0; change < CHANGES; change += 1) {
       const [peer, region] = [this.#end.pick(core), this.#end.pick(core)?.name ?? ""];
       world.plan(change * CHANGE_MS, () =>
         peer?.call({ type: "allocate", shard: "shard-0", region }),
       );
+      if (this.options.hosts) {
+        const asker = peer ?? (this.peers[0] as SimulatedPeer);
+        world.plan(change * CHANGE_MS, () => asked.push(this.#probes.at(asker, "shard-0")));
+      }
     }
     yield* this.#pass(world.now + CHANGES * CHANGE_MS, CHANGES * CHANGE_MS);
     this.#spread.end();
-    this.#resources.change(core.length, (network.frames - frames) / CHANGES);
+    // Where a shard is handed over one change is several, and two peers talk about it.
+    if (!this.options.hosts)
+      this.#resources.change(core.length, (network.frames - frames - idleFrames) / CHANGES);
+    yield* this.#await("H3", asked);
+  }
+
+  /** [H3, H4] Waits until each of these asks has been answered, by hosts that are sound. */
+  *#await(rule: string, operations: readonly number[]): Generator<number, void> {
+    const untilMs = this.world.now + PROBE_MS + SAMPLE_MS;
+    while (this.#probes.areOpen(operations) && this.world.now < untilMs) {
+      yield* this.#pass(this.world.now + SAMPLE_MS);
+    }
+    this.#probes.judge(rule, operations);
   }
 
   #recur(everyMs: number, random: Random, run: () => void): void {
@@ -406,16 +496,4 @@ export class Simulation {
     };
     world.plan(-everyMs * Math.log(1 - random.unit()), next);
   }
-}
-
-function peerOptions(options: RunOptions): PeerOptions[] {
-  const { diskMs, downing, meshMax, eraMs, shards: shardCount } = options;
-  const eraGraceMs = Math.min(TIMINGS.lan.eraGraceMs, Math.max(eraMs / 24, ERA_GRACE_MS));
-  const timings = { ...TIMINGS.lan, eraMs, eraGraceMs };
-  const names = Array.from({ length: options.peers }, (_, index) => `peer-${index}`);
-  const join = names.map((name) => `${name}:7100`);
-  return names.map((name) => ({
-    ...{ name, cluster: "simulated", address: `${name}:7100`, shardCount, diskMs },
-    ...{ zone: null, weight: 1, join, downing, meshMax, timings },
-  }));
 }

@@ -101,6 +101,9 @@ export class Timeline {
     this.#write(peer.name, change);
     if (change.type === "member") this.#count(`a member is ${change.status}`);
     if (change.type === "warning") this.#count(`a warning ${change.code}`);
+    if (change.type === "tick" && change.state !== "running") {
+      this.#count(`a tick is ${change.state}`);
+    }
     if (change.type === "ready") this.#count(`a cluster is ${change.how}`);
     if (change.type === "allocation" && change.token % 4096 !== 0) this.#count("a counter is used");
   }
@@ -246,6 +249,8 @@ export function describe(change: Change): string {
       return `lost ${change.shard} to ${change.to ?? "nobody"}`;
     case "era":
       return `is in era ${change.number}, without ${change.forgotten.join(", ") || "anything"} old`;
+    case "tick":
+      return `sees ${change.phase} of tick ${change.tick} ${change.state}`;
     case "warning":
       return `warns ${change.code}: ${change.message}`;
   }

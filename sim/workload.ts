@@ -1,5 +1,5 @@
 /**
- * What users do, at random peers, whatever state these are in: allocate, release, route.
+ * What users do, at random peers, whatever state these are in: allocate, release, route, publish, ask.
  *
  * They come in bursts: for a while many calls, then for a while none. An operation is a value, so that
  * whoever wants certain ones at certain times can have them. A new kind is a row of `WORKLOADS` in the
@@ -7,7 +7,10 @@
  */
 import type { Random } from "../src/core/random.ts";
 import type { Report } from "./checker.ts";
+import type { AsksChecker } from "./checkers/asks.ts";
 import type { CallsChecker } from "./checkers/calls.ts";
+import type { FrequenciesChecker } from "./checkers/frequencies.ts";
+import type { Coordination, CoordinationOperation } from "./coordination.ts";
 import type { WorkloadKind } from "./options.ts";
 import type { SimulatedPeer } from "./peer.ts";
 
@@ -16,18 +19,42 @@ const BURST_MS = 4000;
 const REST_MS = 3000;
 
 /** How often each kind comes, compared with the others. */
-const WEIGHTS: Readonly<Record<WorkloadKind, number>> = { allocate: 9, release: 1, route: 4 };
+const WEIGHTS: Readonly<Record<WorkloadKind, number>> = {
+  ...{ allocate: 9, release: 1, route: 4, ticks: 9, registry: 2, frequencies: 4, ask: 30 },
+};
 
 const DOCUMENTS = 1000;
+
+/** Entities of each shard, and how long asks may take, in ms. */
+const ENTITIES = 4;
+const ASK_MS_MIN = 50;
+const ASK_MS_MAX = 6000;
 
 export type Operation =
   | { readonly type: "allocate"; readonly shard: string; readonly region: string }
   | { readonly type: "release"; readonly shard: string }
-  | { readonly type: "route"; readonly document: string };
+  | { readonly type: "route"; readonly document: string }
+  | CoordinationOperation
+  /** Publishes what the checker says that the shard contributes, with changes drawn from `seed`. */
+  | { readonly type: "frequencies"; readonly shard: string; readonly seed: number }
+  | {
+      readonly type: "ask";
+      readonly shard: string;
+      readonly entity: string;
+      readonly timeoutMs: number;
+    };
 
 export interface WorkloadOptions {
   readonly shards: number;
   readonly workload: readonly WorkloadKind[];
+}
+
+/** Who knows what operations should come to. */
+export interface WorkloadModels {
+  readonly calls: CallsChecker;
+  readonly frequencies: FrequenciesChecker;
+  readonly coordination: Coordination;
+  readonly asks: AsksChecker;
 }
 
 export class Workload {
@@ -36,6 +63,9 @@ export class Workload {
   readonly #options: WorkloadOptions;
   readonly #random: Random;
   readonly #calls: CallsChecker;
+  readonly #coordination: Coordination;
+  readonly #frequencies: FrequenciesChecker;
+  readonly #asks: AsksChecker;
   readonly #report: Report;
   #isBusy = true;
   #turnsAt = 0;
@@ -44,13 +74,16 @@ export class Workload {
     peers: readonly SimulatedPeer[],
     options: WorkloadOptions,
     random: Random,
-    calls: CallsChecker,
+    { calls, frequencies, coordination, asks }: WorkloadModels,
     report: Report,
   ) {
     this.#peers = peers;
     this.#options = options;
     this.#random = random;
     this.#calls = calls;
+    this.#coordination = coordination;
+    this.#frequencies = frequencies;
+    this.#asks = asks;
     this.#report = report;
   }
 
@@ -72,10 +105,29 @@ export class Workload {
     if (peer.state !== "up") return;
     this.operations += 1;
     if (operation.type === "route") this.#route(peer, operation.document);
-    else {
+    else if (operation.type === "ticks" || operation.type === "registry") {
+      this.#coordination.perform(peer, operation);
+    } else if (operation.type === "frequencies") {
+      const contribution = this.#frequencies.next(operation.shard, operation.seed);
+      peer.call({ type: "publish-frequencies", shard: operation.shard, contribution });
+    } else if (operation.type === "ask") {
+      const { shard, entity, timeoutMs } = operation;
+      if (peer.options.hosts !== true) return;
+      peer.ask(this.#asks.ask(peer, shard, entity, timeoutMs), shard, entity, timeoutMs);
+    } else {
       const region = operation.type === "allocate" ? operation.region : undefined;
       this.#calls.expect(peer, peer.nextCall, { shard: operation.shard, region });
       peer.call(operation);
+    }
+  }
+
+  /** Every shard is published anew, at the region that `peers` agree on. */
+  republish(peers: readonly SimulatedPeer[]): void {
+    const view = peers[0]?.machine?.view;
+    for (const shard of view?.shards() ?? []) {
+      const peer = peers.find(({ name }) => name === view?.regionFor(shard));
+      if (peer === undefined) continue;
+      this.perform(peer, { type: "frequencies", shard, seed: this.#random.uint32() });
     }
   }
 
@@ -95,6 +147,15 @@ export class Workload {
         return { type, shard };
       case "route":
         return { type, document: `document-${this.#random.below(DOCUMENTS)}` };
+      case "ticks":
+      case "registry":
+        return { type, draw: this.#random.uint32() };
+      case "frequencies":
+        return { type, shard, seed: this.#random.uint32() };
+      case "ask": {
+        const entity = `entity-${this.#random.below(ENTITIES)}`;
+        return { type, shard, entity, timeoutMs: ASK_MS_MIN + this.#random.below(ASK_MS_MAX) };
+      }
       case undefined:
         return undefined;
     }

@@ -9,8 +9,11 @@
  */
 import { readFileSync } from "node:fs";
 import { runProgram } from "./cli/command.ts";
+import { COORDINATION } from "./cli/coordination.ts";
 import { dev } from "./cli/dev.ts";
 import { EXIT_DONE, failureOf } from "./cli/failure.ts";
+import { df } from "./cli/frequencies.ts";
+import { index } from "./cli/index-folder.ts";
 import type { Output } from "./cli/output.ts";
 import { QUERIES } from "./cli/queries.ts";
 import { repair } from "./cli/repair.ts";
@@ -33,7 +36,7 @@ const args = process.argv.slice(2);
 try {
   await runProgram(
     {
-      commands: [start, dev, ...QUERIES, watch, repair],
+      commands: [start, dev, ...QUERIES, ...COORDINATION, index, df, watch, repair],
       version: versionOfPackage(),
       output,
       environment: process.env,

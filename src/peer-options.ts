@@ -13,12 +13,14 @@ import { isWellFormed } from "./core/canonical.ts";
 import { DOWNING_FORMS, type Downing, isDowning } from "./core/downing.ts";
 import { HearsayError } from "./core/error.ts";
 import { JOIN_ADDRESSES_MAX, SHARDS_MAX, ZONE_LENGTH_MAX } from "./core/limits.ts";
+import { STRATEGY_NAMES, type Strategy } from "./core/strategy.ts";
 import { TIMINGS, type Timings, type TimingsPreset } from "./core/timings.ts";
 import { type Address, NAME_PATTERN, type PeerName } from "./core/units.ts";
 import { formatAddress, type HostAndPort, parseAddress } from "./io/addresses.ts";
 import type { Join } from "./io/discovery.ts";
 import { problemOfSecrets, type Secrets } from "./io/key-ring.ts";
 import { parseJoin } from "./io/names.ts";
+import type { Origins } from "./io/origin.ts";
 
 /** Where a peer says what happens to it. Shaped like a pino logger; most others fit, too. */
 export interface Logger {
@@ -72,6 +74,12 @@ export interface PeerOptions {
    */
   readonly tokens?: readonly string[] | (() => readonly string[]);
   /**
+   * Strategies of your own, by name: functions of the regions, the shards and where these are, to the region
+   * of each shard. They run on every region, so give all peers the same; `rebalance` chooses one. Default
+   * none.
+   */
+  readonly strategies?: Readonly<Record<string, Strategy>>;
+  /**
    * Who goes on after a partition: the majority, the side with at least n members ("static-quorum=n"),
    * that with the oldest one ("oldest"), or everybody ("off"); the same on all peers. Default "majority".
    */
@@ -80,6 +88,12 @@ export interface PeerOptions {
   readonly timings?: TimingsPreset | Partial<Timings>;
   /** Allows to listen on more than loopback without authentication [S6]. Default false. */
   readonly insecure?: boolean;
+  /**
+   * Pages that may command this peer from a browser: "same-host", those of its own address; or a list of
+   * origins such as ["https://console.example.com"], at most 64. Programs are not concerned. Default
+   * "same-host".
+   */
+  readonly origins?: Origins;
   /** Default: silent. */
   readonly logger?: Logger;
   /** Gives up starting; has no effect on a peer that has started. Default none. */
@@ -102,12 +116,17 @@ export interface PeerSettings {
   /** Checked each time. Undefined: no secret. */
   readonly secret: (() => Secrets) | undefined;
   readonly downing: Downing;
+  readonly strategies: ReadonlyMap<string, Strategy>;
   readonly timings: Timings;
+  readonly origins: Origins;
   readonly logger: Logger;
   readonly signal: AbortSignal | undefined;
 }
 
 const SHARDS_DEFAULT = 256;
+
+/** Origins that are compared with each request of a page. */
+const ORIGINS_MAX = 64;
 
 const SILENT: Logger = { debug() {}, info() {}, warn() {}, error() {} };
 
@@ -115,7 +134,8 @@ const SILENT: Logger = { debug() {}, info() {}, warn() {}, error() {} };
 const OPTION_NAMES: Record<keyof PeerOptions, true> = {
   ...{ name: true, cluster: true, listen: true, advertise: true, join: true, shards: true },
   ...{ zone: true, weight: true, downing: true, timings: true, insecure: true, logger: true },
-  ...{ data: true, secret: true, tokens: true, signal: true },
+  ...{ data: true, secret: true, tokens: true, origins: true, strategies: true },
+  signal: true,
 };
 
 /**
@@ -150,7 +170,9 @@ export function readOptions(options: PeerOptions): PeerSettings {
     tokens: options.tokens === undefined ? undefined : readTokens(options.tokens),
     data: options.data === undefined ? undefined : readDirectory(options.data),
     downing,
+    strategies: readStrategies(options.strategies ?? {}),
     timings: readTimings(options.timings ?? "lan"),
+    origins: readOrigins(options.origins ?? "same-host"),
     logger: readLogger(options.logger ?? SILENT),
     signal,
   };
@@ -266,6 +288,30 @@ function readTimings(value: unknown): Timings {
     throw outOfRange("silenceMs is less than three times heartbeatMs");
   }
   return timings;
+}
+
+function readStrategies(value: unknown): ReadonlyMap<string, Strategy> {
+  if (typeof value !== "object" || value === null) throw wrong("strategies is no object");
+  const strategies = new Map<string, Strategy>();
+  for (const [name, strategy] of Object.entries(value)) {
+    if (!NAME_PATTERN.test(name)) throw wrong(`${quote(name)} is no name of a strategy`);
+    const isKnown = (STRATEGY_NAMES as readonly string[]).includes(name);
+    if (isKnown) throw wrong(`the strategy ${quote(name)} is there already`);
+    if (typeof strategy !== "function") throw wrong(`the strategy ${quote(name)} is no function`);
+    strategies.set(name, strategy);
+  }
+  return strategies;
+}
+
+function readOrigins(value: unknown): Origins {
+  if (value === "same-host") return value;
+  if (!Array.isArray(value)) throw wrong('origins is neither "same-host" nor a list');
+  if (value.length > ORIGINS_MAX) throw outOfRange(`origins has more than ${ORIGINS_MAX} entries`);
+  for (const origin of value) {
+    const isOrigin = URL.canParse(origin) && new URL(origin).origin === origin;
+    if (!isOrigin) throw wrong(`${quote(String(origin))} is no origin, such as https://a.example`);
+  }
+  return [...value];
 }
 
 function readLogger(value: unknown): Logger {

@@ -14,27 +14,30 @@
  * table, a warning. One that cannot go on (its name turned out to be taken) ends, and says why by a
  * warning and by `ended`.
  */
-import type { Move } from "./core/allocation.ts";
-import { EMPTY_IMAGE } from "./core/disk-image.ts";
+import { Coordinator } from "./coordinator.ts";
 import type { Allocation, Change, Member } from "./core/effect.ts";
 import { type ErrorCode, HearsayError } from "./core/error.ts";
 import type { CallRequest } from "./core/event.ts";
 import type { MachineStatus } from "./core/machine.ts";
-import { type Released, type ShardState, shardState } from "./core/shard-state.ts";
-import { type Address, NAME_PATTERN, type PeerName, type ShardId } from "./core/units.ts";
+import { isOnline, type ShardState, shardState, shardStates } from "./core/shard-state.ts";
+import type { Address, PeerName, ShardId } from "./core/units.ts";
 import { ALLOCATIONS, type View } from "./core/view.ts";
+import type { AskOptions, Host } from "./host.ts";
+import { askOf, type RegisteredHost, readHost } from "./host-options.ts";
 import { ChangeFeed, type ChangeListener } from "./io/change-feed.ts";
 import { ClientAccess } from "./io/client-access.ts";
 import { SYSTEM_CLOCK } from "./io/clock.ts";
 import { Discovery, isName } from "./io/discovery.ts";
 import { HttpServer } from "./io/http-server.ts";
-import { keyRing } from "./io/key-ring.ts";
-import { Life } from "./io/life.ts";
+import { LiveKeys } from "./io/key-ring.ts";
+import { Life, type NextLife } from "./io/life.ts";
 import { systemResolver } from "./io/names.ts";
-import { MemoryStore, type Opened, type Store } from "./io/store.ts";
+import { openStore } from "./io/open-store.ts";
+import { RpcServer } from "./io/rpc-server.ts";
+import type { ServedPeer } from "./io/served-peer.ts";
 import { addressToTell, type PeerOptions, type PeerSettings, readOptions } from "./peer-options.ts";
+import type { Body } from "./wire/body.ts";
 import { encodeSnapshot } from "./wire/codec.ts";
-import type { KeyRing } from "./wire/proof.ts";
 
 /** Where a document is: its shard, the region that hosts it, and the fencing token [R5]. Frozen. */
 export type Route = Allocation;
@@ -63,8 +66,8 @@ interface Waiter {
 }
 
 /** One peer of a cluster. Made by `startPeer`. */
-export class Peer {
-  readonly name: PeerName;
+export class Peer extends Coordinator {
+  override readonly name: PeerName;
   /**
    * Resolves when the peer has left or was closed. Rejects with a `HearsayError` when it could not go
    * on; that nobody handles it is no unhandled rejection.
@@ -72,14 +75,13 @@ export class Peer {
   readonly ended: Promise<void>;
   readonly #settings: PeerSettings;
   readonly #server: HttpServer;
+  readonly #clients: RpcServer;
   readonly #discovery: Discovery;
   readonly #feed = new ChangeFeed();
   /** Who waits for this peer to serve. */
   readonly #waiters = new Set<Waiter>();
   #address: Address = "";
-  /** The secrets that were read last. Those at the start were checked with the other options. */
-  #ring: KeyRing;
-  #isRingStale = false;
+  readonly #keys: LiveKeys;
   #found: readonly Address[] = [];
   /** Undefined until the port is open. */
   #life: Life | undefined;
@@ -87,47 +89,51 @@ export class Peer {
   #view: View | undefined;
   /** Why the peer is over; undefined while it is not. */
   #over: HearsayError | undefined;
+  #host: RegisteredHost | undefined;
   #leaving: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
   #onEnded: (error: HearsayError | undefined) => void = () => {};
 
   /** @internal */
   constructor(settings: PeerSettings) {
+    super();
     this.name = settings.name;
     this.#settings = settings;
-    this.#ring = keyRing(settings.secret?.());
+    this.#keys = new LiveKeys(settings.secret, (message) => this.#warn("AUTH_FAILED", message));
     this.ended = new Promise((resolve, reject) => {
       this.#onEnded = (error) => (error === undefined ? resolve() : reject(error));
     });
     this.ended.catch(() => {});
+    const access = new ClientAccess({
+      tokens: settings.tokens,
+      isClosed: settings.secret !== undefined,
+      now: () => SYSTEM_CLOCK.now(),
+    });
+    const onFault = (error: unknown): void =>
+      settings.logger.error({ err: error }, "A request has failed");
     this.#server = new HttpServer({
-      access: new ClientAccess({
-        tokens: settings.tokens,
-        isClosed: settings.secret !== undefined,
-        now: () => SYSTEM_CLOCK.now(),
-      }),
-      served: {
-        status: () => this.status(),
-        sent: () => this.#lifeNow("count what was sent").sent,
-        members: () => this.members(),
-        allocations: () => this.allocations(),
-        shards: () => this.shards(),
-        locate: (document) => {
-          const view = this.#viewNow("locate");
-          return { shard: view.shardFor(document), allocation: view.allocationFor(document) };
-        },
-        allocate: (shard, region) => this.allocate(shard, region),
-        release: (shard) => this.release(shard),
-        rebalance: (dryRun) => this.rebalance({ dryRun }),
-        watch: (signal) => this.watch({ signal }),
-        depart: () => this.#depart(),
-        leave: () => void this.leave(),
-      },
+      access,
+      served: this.#served(),
       onPeerUpgrade: (request, socket, head) => {
         if (this.#life === undefined) socket.destroy();
         else this.#life.acceptUpgrade(request, socket, head);
       },
-      onFault: (error) => settings.logger.error({ err: error }, "A request has failed"),
+      onClientUpgrade: (request, socket, head) => {
+        if (this.#life === undefined) socket.destroy();
+        else this.#clients.acceptUpgrade(request, socket, head);
+      },
+      origins: settings.origins,
+      onFault,
+    });
+    this.#clients = new RpcServer({
+      access,
+      target: this,
+      identity: () => ({
+        ...{ name: this.name, incarnation: this.incarnation, cluster: settings.cluster },
+      }),
+      origins: settings.origins,
+      clock: SYSTEM_CLOCK,
+      onFault,
     });
     this.#discovery = new Discovery({
       join: settings.join,
@@ -170,7 +176,7 @@ export class Peer {
     // join by that is its own, and is never dialled, makes it wait as long as one that is not answered.
     const fixed = typeof join === "function" ? [] : join.filter((text) => !isName(text));
     const isFixed = typeof join !== "function" && fixed.length === join.length;
-    await this.#begin(isFixed ? join : [this.#address, ...fixed]);
+    await this.#begin({ join: isFixed ? join : [this.#address, ...fixed] });
     void this.#discovery.start();
   }
 
@@ -198,34 +204,6 @@ export class Peer {
       this.#waiters.add(waiter);
       signal?.addEventListener("abort", abort);
     });
-  }
-
-  /**
-   * Gives `shard` to `region`. Resolves when that is durable and readable here; others hear of it at
-   * once. Rejects with `SHARD_NOT_FOUND`, `REGION_NOT_FOUND`, `REGION_NOT_ALIVE`, `NOT_READY`,
-   * `CLOCK_DRIFT` or `BUFFER_FULL`.
-   */
-  async allocate(shard: ShardId, region: PeerName): Promise<Allocation> {
-    checkName("allocate", "shard", shard);
-    checkName("allocate", "region", region);
-    return (await this.#call({ type: "allocate", shard, region })) as Allocation;
-  }
-
-  /** Takes `shard` from its region. The regions plan a new one for it at once. Rejects like `allocate`. */
-  async release(shard: ShardId): Promise<Released> {
-    checkName("release", "shard", shard);
-    return (await this.#call({ type: "release", shard })) as Released;
-  }
-
-  /**
-   * Makes the regions plan anew, which takes back what was allocated by hand; resolves to the moves
-   * that are to be made. A dry run only says which.
-   */
-  async rebalance({ dryRun = false }: { readonly dryRun?: boolean } = {}): Promise<Move[]> {
-    if (typeof dryRun !== "boolean") {
-      throw new TypeError("Cannot rebalance: dryRun is not true or false");
-    }
-    return (await this.#call({ type: "rebalance", dryRun })) as Move[];
   }
 
   /**
@@ -261,8 +239,7 @@ export class Peer {
 
   /** The registered shards, by id. */
   shards(): ShardState[] {
-    const view = this.#viewNow("list shards");
-    return view.shards().map((shard) => shardState(view, shard) as ShardState);
+    return shardStates(this.#viewNow("list shards"));
   }
 
   /** One shard; undefined when it is not registered. */
@@ -272,7 +249,33 @@ export class Peer {
 
   /** The shards whose region answers, by id. */
   onlineShards(): ShardState[] {
-    return this.shards().filter(({ status }) => status === "online" || status === "draining");
+    return this.shards().filter(({ status }) => isOnline(status));
+  }
+
+  /**
+   * Has the shards of this peer's region served by `host` from now on: it is told of each that the
+   * region has, and gets. Once. From then on shards move by handoff, and `allocate` waits for it.
+   */
+  host(host: Host): void {
+    this.#refuseIfOver("host");
+    if (this.#host !== undefined) throw new TypeError("Cannot host: this peer has a host already");
+    this.#host = readHost(host);
+    this.#life?.host(this.#host.host, this.#host.traits);
+  }
+
+  /**
+   * Sends `message` to whoever serves `shard`, wherever that is, and resolves to its answer. Waits while
+   * the shard moves. Rejects with `HANDLER_FAILED` when the host throws, with `NOT_READY`, `NO_REGION`,
+   * `NOT_OWNER`, `SHARD_NOT_FOUND` or `BUFFER_FULL` when the message was not handled, with `TIMEOUT` when
+   * nobody knows whether it was, or with the reason of `signal`.
+   */
+  ask(shard: ShardId, message: Body, options: AskOptions = {}): Promise<Body> {
+    return askOf(() => this.#lifeNow("ask"), "ask", shard, message, options);
+  }
+
+  /** Like `ask`, for a message whose answer does not matter: resolves when it has been handled. */
+  async tell(shard: ShardId, message: Body, options: AskOptions = {}): Promise<void> {
+    await askOf(() => this.#lifeNow("tell"), "tell", shard, message, options);
   }
 
   /** All members, by name; those that are dead or have left included. */
@@ -321,8 +324,36 @@ export class Peer {
     return this.leave();
   }
 
+  /** What the HTTP server asks for. */
+  #served(): ServedPeer {
+    return {
+      status: () => this.status(),
+      sent: () => this.#lifeNow("count what was sent").sent,
+      members: () => this.members(),
+      allocations: () => this.allocations(),
+      shards: () => this.shards(),
+      shard: (shard) => this.shard(shard),
+      locate: (document) => {
+        const view = this.#viewNow("locate");
+        return { shard: view.shardFor(document), allocation: view.allocationFor(document) };
+      },
+      allocate: (shard, region, options) => this.allocate(shard, region, options),
+      release: (shard) => this.release(shard),
+      coordinator: this,
+      publishFrequencies: (shard, contribution) => this.publication(shard, contribution),
+      globalDf: (terms) => this.globalDf(terms),
+      rebalance: (options) => this.rebalance(options),
+      pins: () => this.pins(),
+      drain: (region, options) => this.drain(region, options),
+      watch: (signal) => this.watch({ signal }),
+      depart: () => this.#depart(),
+      leave: () => void this.leave(),
+    };
+  }
+
   async #leave(): Promise<void> {
     if (this.#closing === undefined) await this.#depart();
+    await this.#life?.hostIdle(this.#settings.timings.handoffMs);
     await this.#end(undefined);
   }
 
@@ -331,21 +362,25 @@ export class Peer {
   }
 
   /** Begins a life that joins by these addresses; by none, it founds. */
-  async #begin(join: readonly Address[], isAnew = false): Promise<void> {
-    const { name, cluster, shardCount, zone, weight, downing, timings, logger } = this.#settings;
-    const { store, opened } = await openStore(this.#settings, isAnew);
+  async #begin({ join, older }: NextLife, isAnew = false): Promise<void> {
+    const { logger, strategies, ...settings } = this.#settings;
+    const { name, cluster, shardCount, zone, weight, downing, timings } = settings;
+    const { store, opened } = await openStore(this.#settings, SYSTEM_CLOCK.wallMs(), isAnew);
     if (this.#over !== undefined) return store.close();
     const address = this.#address;
     const life = new Life({
-      machine: { name, cluster, address, shardCount, zone, weight, join, downing, timings },
+      machine: {
+        ...{ name, cluster, address, shardCount, zone, weight, join, downing, timings },
+        ...{ strategies, older },
+      },
       store,
       opened,
       clock: SYSTEM_CLOCK,
-      keys: () => this.#keys(),
+      keys: () => this.#keys.current(),
       onChange: (change) => this.#tell(change),
       onReadiness: (isReady) => this.#noticeReadiness(isReady),
-      onReset: (addresses, message) => {
-        this.#beginAgain(life, addresses, message).catch((error) => this.#failFatally(error));
+      onReset: (next, message) => {
+        this.#beginAgain(life, next, message).catch((error) => this.#failFatally(error));
       },
       onStop: (error) => this.#fail(error),
       onFatal: (error) => this.#failFatally(error),
@@ -355,26 +390,15 @@ export class Peer {
     const { incarnation } = life;
     logger.info({ name, incarnation, address }, `Listening on ${address}`);
     life.start();
+    if (this.#host !== undefined) life.host(this.#host.host, this.#host.traits);
   }
 
-  /** The secrets as they are now; while they cannot be had, those before. */
-  #keys(): KeyRing {
-    try {
-      this.#ring = keyRing(this.#settings.secret?.());
-      this.#isRingStale = false;
-    } catch (error) {
-      const message = error instanceof Error ? error.message : "Cannot read the secret";
-      if (!this.#isRingStale) this.#warn("AUTH_FAILED", message); // Once, and not for each link.
-      this.#isRingStale = true;
-    }
-    return this.#ring;
-  }
-
-  async #beginAgain(before: Life, join: readonly Address[], message: string): Promise<void> {
+  async #beginAgain(before: Life, next: NextLife, message: string): Promise<void> {
     this.#warn("NOT_READY", message);
     const over = new HearsayError("NOT_READY", message);
     await before.end("CLOSED", over);
-    await this.#begin([...new Set([...join, ...this.#found])], true);
+    const join = [...new Set([...next.join, ...this.#found])];
+    await this.#begin({ join, older: next.older }, true);
   }
 
   #tell(change: Change): void {
@@ -432,13 +456,19 @@ export class Peer {
     this.#feed.close();
     // Nobody may find the port open who finds out that the links are cut: it would mean life [F5].
     const portClosed = this.#server.close();
-    await Promise.all([this.#life?.end(code, this.#over), portClosed]);
+    await Promise.all([this.#life?.end(code, this.#over), this.#clients.close(code), portClosed]);
     this.#settings.logger.info({}, code === "LEAVING" ? "Left" : "Closed");
     this.#onEnded(error);
   }
 
-  async #call(request: CallRequest): Promise<unknown> {
-    return this.#lifeNow(request.type).call(request);
+  /** @internal */
+  protected override async request(request: CallRequest, signal?: AbortSignal): Promise<unknown> {
+    return this.#lifeNow(request.type).call(request, signal);
+  }
+
+  /** @internal */
+  protected override viewFor(action: string): View {
+    return this.#viewNow(action);
   }
 
   #lifeNow(action: string): Life {
@@ -464,28 +494,4 @@ export class Peer {
     }
     throw new HearsayError("NO_REGION", "Cannot route: no region hosts the document's shard");
   }
-}
-
-/** Opens what keeps a peer's entries: its disk, or memory for as long as the life lasts. */
-async function openStore(
-  { data, name, cluster }: PeerSettings,
-  isAnew: boolean,
-): Promise<{ readonly store: Store; readonly opened: Opened }> {
-  const wallMs = SYSTEM_CLOCK.wallMs();
-  if (data === undefined) {
-    const store = new MemoryStore();
-    return { store, opened: await store.open(wallMs) };
-  }
-  const { LmdbStore } = await import("./io/lmdb-store.ts");
-  const store = new LmdbStore({ directory: data, name, cluster });
-  const opened = await store.open(wallMs);
-  if (!isAnew) return { store, opened };
-  await store.clear();
-  return { store, opened: { ...opened, image: EMPTY_IMAGE } };
-}
-
-function checkName(action: string, what: string, name: unknown): void {
-  if (typeof name === "string" && NAME_PATTERN.test(name)) return;
-  const wanted = '1 to 64 letters, digits, ".", "_" and "-"';
-  throw new TypeError(`Cannot ${action}: the ${what} is no name of ${wanted}`);
 }

@@ -95,6 +95,17 @@ test("an option that does not exist is refused, since nobody would miss what it 
   }
 });
 
+test("[S2] pages are allowed by origins that are some, and by default those of the peer itself", () => {
+  expect(read({}).origins).toBe("same-host");
+  const origins = ["https://a.example", "http://127.0.0.1:8080"];
+  expect(read({ origins }).origins).toEqual(origins);
+  const wrong = ["https://a.example/", "a.example", "*", "", "HTTPS://A.example", 7, null];
+  for (const origin of wrong) expect(() => read({ origins: [origin] })).toThrow(TypeError);
+  for (const wanted of ["*", "any", {}]) expect(() => read({ origins: wanted })).toThrow(TypeError);
+  const many = Array.from({ length: 65 }, (_, index) => `http://a${index}.example`);
+  expect(() => read({ origins: many })).toThrow(RangeError);
+});
+
 test("timings are a preset, or durations that differ from lan", () => {
   expect(read({ timings: "wan" }).timings).toEqual(TIMINGS.wan);
   expect(read({ timings: { foundAfterMs: 1 } }).timings).toEqual({

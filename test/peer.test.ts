@@ -209,7 +209,7 @@ test("[R1] without shards, and without a region, routing says so and invents not
   const refused = { code: "NO_REGION", retryable: true };
   expect(() => b.routeDocument(document)).toThrow(expect.objectContaining(refused));
   expect(b.regionFor(shard)).toBeUndefined();
-  expect(b.shard(shard)).toMatchObject({ region: null, status: "offline", token: null });
+  expect(b.shard(shard)).toMatchObject({ region: null, status: "recovering", token: null });
   expect(b.onlineShards()).toHaveLength(15);
   await until([b, c], () => b.regionFor(shard) !== undefined);
   expect(b.routeDocument(document)).toMatchObject({ shard, region: "c" });

@@ -22,7 +22,15 @@ const TIMINGS: Partial<Timings> = {
   redialMinMs: 10,
 };
 
-const CHANGE_TYPES = ["ready", "allocation", "member", "acquire", "release", "warning"] as const;
+const CHANGE_TYPES = [
+  "ready",
+  "allocation",
+  "member",
+  "acquire",
+  "release",
+  "tick",
+  "warning",
+] as const;
 
 const started: Promise<Peer>[] = [];
 

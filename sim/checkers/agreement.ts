@@ -115,6 +115,8 @@ function unplaced(
   for (const shard of view.shards()) {
     const region = view.regionFor(shard);
     if (region === undefined) return `${shard} has no region`;
+    const { successor } = view.course(shard);
+    if (successor !== undefined && names.has(region)) return `${shard} is in handoff`; // [H4]
     if (names.has(region)) continue;
     // One that only part of the core hears may keep its shards as long as nobody calls it dead.
     const status = view.membership.get(region)?.status;

@@ -9,7 +9,23 @@ import type { Outcome, SimulatedPeer } from "../peer.ts";
 import { forgetting } from "./forgotten.ts";
 
 /** Refusals that a user may get at any time. Any other is a bug. */
-const ALLOWED = new Set([...["NOT_READY", "CLOCK_DRIFT", "REGION_NOT_ALIVE", "REGION_NOT_FOUND"]]);
+const ALLOWED = new Set([
+  ...["NOT_READY", "CLOCK_DRIFT", "REGION_NOT_ALIVE", "REGION_NOT_FOUND"],
+  "HANDOFF_TIMEOUT",
+]);
+/** Those of calls that another peer has to carry out. */
+const ALLOWED_AFAR = new Set([...ALLOWED, "NO_REGION", "UNREACHABLE", "TIMEOUT", "BUFFER_FULL"]);
+
+/** How long a call may take that is passed on, in ms; peers that have settled are not late. */
+const ANSWER_MS_MAX = 12_000;
+
+/** A call without an answer. */
+interface Pending {
+  readonly codes: readonly string[];
+  /** The life of the peer that it was made in: no other answers it. */
+  readonly life: number;
+  readonly atMs: number;
+}
 
 interface Expected {
   readonly shard: string;
@@ -19,12 +35,22 @@ interface Expected {
 
 export class CallsChecker implements Checker {
   readonly #report: Report;
+  readonly #now: () => number;
+  readonly #pending = new Map<SimulatedPeer, Map<number, Pending>>();
   readonly #expected = new Map<SimulatedPeer, Map<number, Expected>>();
   /** By peer and shard: the highest stamp that was acknowledged there. */
   readonly #acknowledged = new Map<SimulatedPeer, Map<string, Stamp>>();
 
-  constructor(report: Report) {
+  constructor(report: Report, now: () => number) {
     this.#report = report;
+    this.#now = now;
+  }
+
+  /** A call is about to be made that may be refused for these reasons, too. */
+  allow(peer: SimulatedPeer, call: number, codes: readonly string[]): void {
+    const pending = this.#pending.get(peer) ?? new Map<number, Pending>();
+    this.#pending.set(peer, pending);
+    pending.set(call, { codes, life: peer.lives, atMs: this.#now() });
   }
 
   /** A call is about to be made: `call` is the number that it will have. */
@@ -37,8 +63,13 @@ export class CallsChecker implements Checker {
   answered(peer: SimulatedPeer, call: number, outcome: Outcome): void {
     const expected = this.#expected.get(peer)?.get(call);
     this.#expected.get(peer)?.delete(call);
+    const pending = this.#pending.get(peer)?.get(call);
+    this.#pending.get(peer)?.delete(call);
     if (!outcome.ok) {
-      if (!ALLOWED.has(outcome.code)) this.#report("A1", outcome.message);
+      const isAfar = expected === undefined && pending?.codes === undefined;
+      const allowed = isAfar ? ALLOWED_AFAR : ALLOWED;
+      const isAllowed = allowed.has(outcome.code) || pending?.codes.includes(outcome.code);
+      if (!isAllowed) this.#report("A1", outcome.message);
       return;
     }
     if (expected === undefined) return;
@@ -55,6 +86,7 @@ export class CallsChecker implements Checker {
 
   /** [I17] Nothing that was acknowledged is forgotten. */
   settled(peers: readonly SimulatedPeer[]): void {
+    this.#checkAnswers(peers);
     for (const [peer, acknowledged] of this.#acknowledged) {
       if (!peers.includes(peer)) continue;
       const entries = new Map(
@@ -73,6 +105,18 @@ export class CallsChecker implements Checker {
         }
         if (entry === undefined || compareStamps(entry, stamp) < 0) {
           this.#report("I17", `${peer.name} acknowledged ${shard} at ${stamp.time} and lost it`);
+        }
+      }
+    }
+  }
+
+  /** [P2] Whoever called and is still alive has an answer by now. */
+  #checkAnswers(peers: readonly SimulatedPeer[]): void {
+    for (const peer of peers) {
+      for (const { life, atMs } of this.#pending.get(peer)?.values() ?? []) {
+        const waitedMs = this.#now() - atMs;
+        if (life === peer.lives && waitedMs > ANSWER_MS_MAX) {
+          this.#report("P2", `A call at ${peer.name} has had no answer for ${waitedMs} ms`);
         }
       }
     }

@@ -26,6 +26,8 @@ const CLOCK_MS_MAX = 2000;
 const RECENT_MS = 2000;
 /** How long paths must have been good before a suspicion across them is wrong, in ms. */
 const GOOD_MS = 4000;
+/** A frame may take so many times the mean; then no answer of a witness comes in time. */
+const SLOW_FRAME = 10;
 /** Peers among whom everybody else is asked before a suspicion: the two, and three witnesses. */
 const ASKED_MAX = 5;
 
@@ -97,7 +99,7 @@ export class DetectionChecker implements Checker {
     const isFalse = isWell && isJoined && member?.status === "dead";
     pair.deadSince = isFalse ? (pair.deadSince ?? now) : undefined;
     if (pair.deadSince !== undefined && now - pair.deadSince > FALSE_DEATH_MS_MAX) {
-      this.#report("L4", `${other.name} lives and is dead to ${peer.name}: ${member?.why}`);
+      this.#report("L7", `${other.name} lives and is dead to ${peer.name}: ${member?.why}`);
       pair.deadSince = now;
     }
 
@@ -106,7 +108,7 @@ export class DetectionChecker implements Checker {
     pair.missedSince = isMissed ? (pair.missedSince ?? now) : undefined;
     const patientMs = DETECTION_MS_MAX * 2 ** pair.suspicions;
     if (pair.missedSince !== undefined && now - pair.missedSince > patientMs) {
-      this.#report("L5", `${other.name} is ${other.state}, and ${member?.status} to ${peer.name}`);
+      this.#report("L8", `${other.name} is ${other.state}, and ${member?.status} to ${peer.name}`);
       pair.missedSince = now;
     }
   }
@@ -124,7 +126,9 @@ export class DetectionChecker implements Checker {
   /** [F3] Somebody whom both hear would have said so. */
   #judgeSuspicion(peer: SimulatedPeer, subject: string): void {
     const { now } = this.#network.world;
-    if (this.#options.lossProbability > 0 || this.#peers.length > ASKED_MAX) return;
+    const { lossProbability, delayMsMean } = this.#options;
+    if (lossProbability > 0 || this.#peers.length > ASKED_MAX) return;
+    if (delayMsMean * SLOW_FRAME > peer.options.timings.probeTimeoutMs) return;
     const isGood = (one: string, other: string): boolean => {
       const { wellSince } = this.#pair(one, other);
       return wellSince !== undefined && now - wellSince > GOOD_MS;

@@ -41,7 +41,9 @@ export class DurabilityChecker implements Checker {
   /** What a call wrote names its stamp in the answer. */
   answered(peer: SimulatedPeer, _call: number, outcome: Outcome): void {
     if (!outcome.ok || peer.machine === undefined) return;
-    const { token } = (outcome.value ?? {}) as { readonly token?: number };
+    type Written = { readonly token?: number; readonly writer?: string };
+    const { token, writer } = (outcome.value ?? {}) as Written;
+    if (writer !== peer.machine.incarnation) return; // A shard that was handed over, by others.
     const isDurable = this.#durable.get(peer.machine.incarnation)?.has(token ?? 0);
     if (token !== undefined && !isDurable) {
       this.#report("I17", `${peer.name} acknowledged a write of ${token} before it was durable`);

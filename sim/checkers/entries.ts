@@ -5,6 +5,7 @@
  * forgotten only with its disk.
  */
 import { compareStamps } from "../../src/core/lww-map.ts";
+import { VERDICTS } from "../../src/core/membership.ts";
 import type { Entry, MapEntries, Value } from "../../src/core/message.ts";
 import type { Checker, Report } from "../checker.ts";
 import type { SimulatedPeer } from "../peer.ts";
@@ -39,8 +40,10 @@ export class EntriesChecker implements Checker {
         this.#compare(peer, place, held.get(place), entry);
         held.set(place, entry);
         if (isForged(entry)) continue; // Its writer did not issue it.
-        this.#identify(place, entry);
-        if (entry.writer === own) this.#issue(peer, entry);
+        const isNew = this.#identify(place, entry);
+        // [F1] A verdict that was dropped, and comes back since it counts again, is not issued anew.
+        const isIssued = entry.writer === own && (isNew || map !== VERDICTS);
+        if (isIssued) this.#issue(peer, entry);
       }
     }
   }
@@ -83,7 +86,8 @@ export class EntriesChecker implements Checker {
     }
   }
 
-  #identify(place: string, entry: Entry): void {
+  /** False when somebody had it before. */
+  #identify(place: string, entry: Entry): boolean {
     const { time, writer, value } = entry;
     const contents = this.#contents.get(writer) ?? new Map<number, Content>();
     this.#contents.set(writer, contents);
@@ -94,6 +98,7 @@ export class EntriesChecker implements Checker {
       const named = `${earlier.place} ${before} and ${place} ${now}`;
       this.#report("I3", `${time} ${writer} names ${named}`);
     }
+    return earlier === undefined;
   }
 
   #issue(peer: SimulatedPeer, entry: Entry): void {

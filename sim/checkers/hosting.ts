@@ -1,14 +1,17 @@
 /**
- * A region takes no shard from one that lives, gives shards to such only, and does neither on a side
- * that may not host.
+ * A region takes no shard from one that lives, gives shards to such only, does neither on a side that may
+ * not host, and does not give one away again and again.
  *
  * Who writes an allocation is held to what that very peer believes of the others: beliefs may differ for
  * a while, but nobody may act against their own. What users ask for is theirs to decide. A write is seen
  * when it becomes durable, so it is judged only where a disk takes no time.
  */
 import type { MachineEvent } from "../../src/core/event.ts";
-import type { MemberState } from "../../src/core/membership.ts";
+import { SETTINGS } from "../../src/core/founding.ts";
+import { MEMBERS, type MemberState, VERDICTS } from "../../src/core/membership.ts";
 import type { Entry, MapEntries } from "../../src/core/message.ts";
+import { PINS } from "../../src/core/plan-settings.ts";
+import { SHARDS } from "../../src/core/registry.ts";
 import { ALLOCATIONS, regionOf } from "../../src/core/view.ts";
 import type { Checker, Report } from "../checker.ts";
 import type { SimulatedPeer } from "../peer.ts";
@@ -20,11 +23,18 @@ interface Written {
   readonly to: string | undefined;
 }
 
+/** What plans follow from, but for allocations: a change in one of these is a reason to plan anew. */
+const REASONS: ReadonlySet<string> = new Set([MEMBERS, VERDICTS, SETTINGS, PINS, SHARDS]);
+
+const GIVES_MAX = 4;
+
 export class HostingChecker implements Checker {
   readonly #report: Report;
   /** By peer, then shard: the region that it sees. */
   readonly #regions = new Map<SimulatedPeer, Map<string, string | undefined>>();
   readonly #written = new Map<SimulatedPeer, Written[]>();
+  /** By peer, then shard: how often it gave it away since the last reason to plan anew. */
+  readonly #given = new Map<SimulatedPeer, Map<string, number>>();
 
   constructor(report: Report) {
     this.#report = report;
@@ -33,11 +43,13 @@ export class HostingChecker implements Checker {
   booted(peer: SimulatedPeer): void {
     this.#regions.set(peer, new Map());
     this.#written.set(peer, []);
+    this.#given.set(peer, new Map());
     this.persisted(peer, peer.machine?.entries() ?? []);
   }
 
   persisted(peer: SimulatedPeer, maps: readonly MapEntries[]): void {
     for (const { map, entries } of maps) {
+      if (REASONS.has(map)) this.#given.set(peer, new Map());
       if (map === ALLOCATIONS) for (const entry of entries) this.#seen(peer, entry);
     }
   }
@@ -49,10 +61,13 @@ export class HostingChecker implements Checker {
     const request = event.type === "called" ? event.request : undefined;
     for (const move of written) {
       const isAsked = request !== undefined && "shard" in request && request.shard === move.shard;
-      if (!isAsked && request?.type !== "leave") this.#judge(peer, move);
+      if (isAsked || request?.type === "leave") continue;
+      this.#judge(peer, move);
+      if (move.from === peer.name && move.to !== peer.name) this.#countGift(peer, move.shard);
     }
     // Who leaves counts no longer once it has given its shards away.
-    if (written.length === 0 || request?.type === "leave") return;
+    const isLeft = peer.machine?.view.membership.get(peer.name)?.status === "left";
+    if (written.length === 0 || isLeft) return;
     if (peer.options.downing !== "off") this.#judgeSide(peer);
   }
 
@@ -73,8 +88,18 @@ export class HostingChecker implements Checker {
     if (!isOwn && to !== peer.name) {
       this.#report("A3", `${peer.name} gives ${shard} of ${from} to ${to}`);
     }
-    if (isOwn && memberOf(to)?.status !== "alive") {
+    if (isOwn && to !== peer.name && memberOf(to)?.status !== "alive") {
       this.#report("A2", `${peer.name} gives ${shard} to ${to}, which is not alive`);
+    }
+  }
+
+  /** [L4] Nobody moves shards for ever. */
+  #countGift(peer: SimulatedPeer, shard: string): void {
+    const given = this.#given.get(peer);
+    const count = (given?.get(shard) ?? 0) + 1;
+    given?.set(shard, count);
+    if (count === GIVES_MAX + 1) {
+      this.#report("L4", `${peer.name} gives ${shard} away again and again`);
     }
   }
 

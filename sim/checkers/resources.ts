@@ -9,7 +9,7 @@ import type { SimulatedPeer } from "../peer.ts";
 const LINKS_PER_PEER_MAX = 12;
 /** Bytes that a peer may send in a second to each other one when nothing happens. */
 const IDLE_BYTES_PER_LINK_MAX = 160;
-/** Frames of one change for each other peer: the push, and what goes on beside it. */
+/** Frames of one change for each other peer: the push, and what now and then follows from it. */
 const FRAMES_PER_LINK_MAX = 1.5;
 
 export class ResourcesChecker implements Checker {
@@ -55,7 +55,7 @@ export class ResourcesChecker implements Checker {
     }
   }
 
-  /** [U2] What one change cost, as a mean over several. */
+  /** [U2] What one change cost beyond what is sent in any case, as a mean over several. */
   change(peers: number, frames: number): void {
     const max = (peers - 1) * FRAMES_PER_LINK_MAX + 1;
     if (frames > max) this.#report("U2", `${frames} frames for one change`);

@@ -1,6 +1,6 @@
 /**
- * Which shard each document belongs to, as peers say. Shards do not change while a cluster runs, so
- * asking once is enough; which region hosts a shard is another matter.
+ * Which shard each document belongs to, as peers say. The shards of this cluster do not change while it
+ * runs, so asking once is enough; which region hosts a shard is another matter.
  */
 import type { RoutedDocument } from "./peer-api.ts";
 

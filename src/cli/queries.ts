@@ -12,7 +12,7 @@ import { PeerApi, type RoutedDocument } from "./peer-api.ts";
 type PeerCall = Call<"peer">;
 
 /** Asks the peer and prints: its answer as JSON, or what `lines` makes of it. */
-async function ask<Answer>(
+export async function ask<Answer>(
   call: PeerCall,
   question: (api: PeerApi) => Promise<unknown>,
   lines: (answer: Answer) => readonly string[],
@@ -133,6 +133,8 @@ const SHARD_COLUMNS: readonly Column<ShardRow>[] = [
   { title: "SHARD", cell: ({ shard }) => shard },
   { title: "REGION", cell: ({ region }) => region },
   { title: "STATUS", cell: ({ status: state }) => state },
+  { title: "DOCUMENTS", cell: ({ documents }) => documents },
+  { title: "MEMORY", cell: ({ memoryBytes }) => memoryBytes },
 ];
 
 const shards = defineCommand({
@@ -161,10 +163,12 @@ const allocate = defineCommand({
   usage: "allocate <shard> <region>",
   summary: "put a shard into a region",
   settings: ["peer"],
+  flags: { pin: "it belongs there from now on, and not only until the next plan" },
   example: "hearsay allocate shard-7 peer-2",
   run: (call) => {
     const [shard, region] = call.operands;
-    return ask(call, (api) => api.ask("PUT", pathOf(shard), { region }), allocated);
+    const body = { region, pin: call.flags.pin };
+    return ask(call, (api) => api.ask("PUT", pathOf(shard), body), allocated);
   },
 });
 
@@ -215,6 +219,23 @@ const rebalance = defineCommand({
     ),
 });
 
+const drain = defineCommand({
+  usage: "drain <region>",
+  summary: "make a region give its shards away and take none, until it is restarted",
+  settings: ["peer"],
+  flags: { undo: "let it take shards again" },
+  run: (call) => {
+    const path = `/v1/regions/${encodeURIComponent(call.operands[0] ?? "")}/drain`;
+    return ask(
+      call,
+      (api) => api.ask("POST", path, { undo: call.flags.undo }),
+      ({ region, draining }: { readonly region: string; readonly draining: boolean }) => [
+        `${printable(region)} ${draining ? "gives its shards away" : "takes shards again"}`,
+      ],
+    );
+  },
+});
+
 const leave = defineCommand({
   usage: "leave",
   summary: "make the peer give its shards to others and stop",
@@ -234,5 +255,5 @@ function dateOf(unixMs: number): string {
 
 /** In the order of `hearsay --help`. */
 export const QUERIES: readonly AnyCommand[] = [
-  ...[status, members, allocations, shards, allocate, release, route, rebalance, leave],
+  ...[status, members, allocations, shards, allocate, release, route, rebalance, drain, leave],
 ];

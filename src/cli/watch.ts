@@ -45,6 +45,10 @@ function detailOf({ type, atMs: _, ...row }: PeerEvent): string {
       return `${said("shard")} is served here`;
     case "release":
       return `${said("shard")} is served here no longer`;
+    case "tick": {
+      const waited = Array.isArray(row.stragglers) ? `, waiting for ${said("stragglers")}` : "";
+      return `tick ${said("tick")} is ${said("state")} in phase ${said("phase")}${waited}`;
+    }
     case "warning":
       return `${said("code")}: ${said("message")}`;
     default:

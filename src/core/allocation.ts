@@ -20,16 +20,18 @@
  * many moves can do. Shards of nobody alive are given out before all others.
  *
  * A pinned shard belongs to its region's load, and raises its target if need be; the others share
- * what is left. A region that is draining, or not alive, has target 0. If all that live are draining
+ * what is left. A strategy is nothing but pins that give way to those of people: what it places is bound
+ * to a region, and what it leaves open is balanced as above, or kept where it is. A region that is draining, or not alive, has target 0. If all that live are draining
  * they still take the shards of nobody, since a shard without a region serves no one, but nothing
  * moves between them.
  *
  * Zones play no part: a shard has one region. They matter to replicas, which `view.ts` chooses.
  *
- * Cost: linear in shards, times logarithm in regions.
- * Rules: SPEC.md, section A (A2, A3, A5).
+ * Cost: linear in shards, times logarithm in regions; strategies add their own.
+ * Rules: SPEC.md, section A (A2 to A5).
  */
 import type { Allocation } from "./effect.ts";
+import { placeShards, STRATEGY_NAMES, type Strategy, type StrategyName } from "./strategy.ts";
 import { compareText, type PeerName, type ShardId } from "./units.ts";
 
 /** What the planner looks at. The order of the arrays does not matter. */
@@ -67,8 +69,11 @@ export interface Move {
 }
 
 export interface PlanOptions {
-  /** `balanced`: least movement that makes loads equal within one, weights respected. The default. */
-  readonly strategy?: "balanced";
+  /**
+   * `balanced` (the default): least movement that makes loads equal within one, weights respected.
+   * `rendezvous` and `ring`: by hashing. `pinned`: only pins move. Or a function that says where.
+   */
+  readonly strategy?: StrategyName | Strategy;
   /** Moves between alive regions, at most. Claims of shards of nobody alive are not limited. Default none. */
   readonly movesMax?: number;
 }
@@ -81,6 +86,7 @@ interface Holder {
   readonly name: PeerName;
   /** 0 to 1: the largest is 1. */
   readonly weight: number;
+  readonly zone: string | null;
   /** False while it drains and others can take its shards. */
   readonly takes: boolean;
   /** Shards that it holds and that no pin binds, by id. */
@@ -91,31 +97,52 @@ interface Holder {
   target: number;
 }
 
+/** A plan, or why a strategy has none. */
+export type Plan =
+  | { readonly ok: true; readonly moves: Move[] }
+  | { readonly ok: false; readonly why: string };
+
 /**
- * The moves that turn the view's allocations into a balanced table: first the claims of shards that
- * nobody alive holds, then the moves between alive regions. Nothing when no region is alive.
+ * The moves that turn the view's allocations into the table that the strategy wants: first the claims of
+ * shards that nobody alive holds, then the moves between alive regions. Nothing when no region is alive.
+ * Throws a RangeError for a strategy that throws or names what is not there, and for a bad `movesMax`.
  */
 export function planMoves(view: PlanView, options: PlanOptions = {}): Move[] {
-  const { strategy = "balanced", movesMax = Number.POSITIVE_INFINITY } = options;
-  if (strategy !== "balanced") throw new RangeError("Cannot plan: the strategy is unknown");
-  if (!(movesMax >= 0)) throw new RangeError("Cannot plan: movesMax is not a number from 0");
+  if (!((options.movesMax ?? 0) >= 0)) {
+    throw new RangeError("Cannot plan: movesMax is not a number from 0");
+  }
+  const { strategy = "balanced" } = options;
+  if (typeof strategy !== "function" && !STRATEGY_NAMES.includes(strategy)) {
+    throw new RangeError("Cannot plan: the strategy is unknown");
+  }
+  const plan = tryPlan(view, options);
+  if (!plan.ok) throw new RangeError(`Cannot plan: ${plan.why}`);
+  return plan.moves;
+}
 
+/** The same, for whoever must go on whatever the strategy does. */
+export function tryPlan(view: PlanView, options: PlanOptions = {}): Plan {
+  const { strategy = "balanced", movesMax = Number.POSITIVE_INFINITY } = options;
   const holders = aliveHolders(view.regions);
   const takers = [...holders.values()].filter((holder) => holder.takes);
-  if (takers.length === 0) return [];
+  if (takers.length === 0) return { ok: true, moves: [] };
   const shards = [...new Set(view.shards)].sort(compareText);
-  const { orphans, claims, moves } = sortOut(shards, view, holders);
+  const placement = placeShards(strategy, takers, shards, view.allocations);
+  if (!placement.ok) return placement;
+  const { orphans, claims, moves } = sortOut(shards, view, holders, placement.placed);
   setTargets(takers, shards.length);
 
   const places = turns(takers, (taker) => -excess(taker)).values();
   const nextPlace = (): PeerName => (places.next().value as Holder).name;
   // [A2] Before all others: these shards are served by nobody.
   for (const { shard, from } of orphans) claims.push(move(shard, from, nextPlace()));
-  for (const giver of turns([...holders.values()], excess)) {
+  // [A4] Who only pins moves nothing else, but for what a region that drains gives away.
+  const givers = [...holders.values()].filter(({ takes }) => strategy !== "pinned" || !takes);
+  for (const giver of turns(givers, excess)) {
     moves.push(move(giver.free.pop() as ShardId, giver.name, nextPlace()));
   }
   const allDrain = view.regions.every((region) => !region.alive || region.draining);
-  return [...claims, ...moves.slice(0, allDrain ? 0 : movesMax)];
+  return { ok: true, moves: [...claims, ...moves.slice(0, allDrain ? 0 : movesMax)] };
 }
 
 function move(shard: ShardId, from: PeerName | undefined, to: PeerName): Move {
@@ -138,10 +165,11 @@ function aliveHolders(regions: readonly PlanRegion[]): Map<PeerName, Holder> {
   );
   const weightMax = weights.reduce((a, b) => Math.max(a, b), 0);
   return new Map(
-    alive.map(({ name, draining = false }, index) => [
+    alive.map(({ name, draining = false, zone = null }, index) => [
       name,
       {
         name,
+        zone,
         weight: weightMax === 0 ? 1 : (weights[index] as number) / weightMax,
         takes: allDrain || !draining,
         free: [],
@@ -161,11 +189,12 @@ interface Sorted {
   readonly moves: Move[];
 }
 
-/** Gives each shard to its holder, to its pin's region, or to the orphans. `shards` are in order. */
+/** Gives each shard to its holder, where it is bound to, or to the orphans. `shards` are in order. */
 function sortOut(
   shards: readonly ShardId[],
   view: PlanView,
   holders: ReadonlyMap<PeerName, Holder>,
+  placed: ReadonlyMap<ShardId, PeerName>,
 ): Sorted {
   const regions = new Map(view.allocations.map(({ shard, region }) => [shard, region]));
   const pins = new Map((view.pins ?? []).map(({ shard, region }) => [shard, region]));
@@ -173,7 +202,9 @@ function sortOut(
   for (const shard of shards) {
     const from = regions.get(shard);
     const holder = holders.get(from as PeerName);
-    const pinned = holders.get(pins.get(shard) as PeerName);
+    // [A4] A pin to no region that could take the shard does not count for now.
+    const byPin = holders.get(pins.get(shard) as PeerName);
+    const pinned = byPin?.takes ? byPin : holders.get(placed.get(shard) as PeerName);
     if (pinned?.takes) {
       pinned.pinnedCount += 1;
       if (pinned === holder) continue;

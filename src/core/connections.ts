@@ -51,7 +51,9 @@ type Closed = Extract<MachineEvent, { type: "link-closed" }>;
 export type DialPurpose =
   | { readonly type: "link"; readonly address: Address }
   | { readonly type: "inquest"; readonly subject: string }
-  | { readonly type: "claim"; readonly incarnation: Incarnation };
+  | { readonly type: "claim"; readonly incarnation: Incarnation }
+  /** A call waits for this member. */
+  | { readonly type: "request"; readonly carrier: PeerName };
 
 export class Connections {
   readonly #state: PeerState;
@@ -141,7 +143,7 @@ export class Connections {
     // A founding by a clock that is an hour slow only looks older: nobody gives way across a drift.
     const isDrifting = link.drifts(state.timings.maxDriftMs);
     if (relation === "older" && !isDrifting) {
-      beginAgain(state, link, OLDER);
+      beginAgain(state, link, OLDER, remote.founding);
       return;
     }
     const line = relation === "same" && !isDrifting ? state.eras.relate(remote.era) : "mergeable";
@@ -246,8 +248,11 @@ export class Connections {
     this.#rank();
     const hasStepped = this.#hasStepped();
     for (const link of links.open()) {
-      if (this.#isUnused(link)) this.#close(link, "UNUSED");
-      else this.#sayAlive(link, hasStepped);
+      this.#tellWhetherWanted(link);
+      if (this.#isUnused(link)) {
+        link.isGivenUp = true;
+        this.#close(link, "UNUSED");
+      } else this.#sayAlive(link, hasStepped);
     }
     this.#watchReach();
     this.#forgetShunned();
@@ -352,7 +357,7 @@ export class Connections {
   }
 
   #tellWhetherWanted(link: Link): void {
-    const wanted = this.#neighbours.wants(link);
+    const wanted = this.#neighbours.wants(link) || link.asksUnderWay > 0;
     if (wanted === link.isWanted) return;
     link.isWanted = wanted;
     this.#state.send(link, { type: "keep", wanted });

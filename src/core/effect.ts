@@ -2,8 +2,9 @@
  * The output of the state machine, carried out strictly in order. Imperative: each is to be done.
  */
 import type { ErrorCode, Refusal } from "./error.ts";
+import type { HostTask } from "./host-task.ts";
 import type { MapEntries, MapKeys, Message } from "./message.ts";
-import type { Address, Incarnation, LinkId, PeerName, ShardId, Timestamp } from "./units.ts";
+import type { Address, Incarnation, LinkId, PeerName, ShardId, Stamp, Timestamp } from "./units.ts";
 
 /** The four states of a member, as shown to users [F1]. */
 export type MemberStatus = "alive" | "suspect" | "dead" | "left";
@@ -59,7 +60,23 @@ export type Change =
   | { readonly type: "release"; readonly shard: ShardId; readonly to: PeerName | undefined }
   /** An era began here [M5]: what was deleted long ago is forgotten, and so are these members. */
   | { readonly type: "era"; readonly number: number; readonly forgotten: readonly PeerName[] }
+  /** A tick has started, its phase is another, or it has ended. */
+  | {
+      readonly type: "tick";
+      readonly tick: number;
+      /** The phase that is being completed, or the last one that was. */
+      readonly phase: string;
+      readonly state: "running" | "complete" | "aborted";
+      /** Of an aborted one: the shards that were waited for, by id. */
+      readonly stragglers?: readonly ShardId[];
+    }
   | { readonly type: "warning"; readonly code: ErrorCode; readonly message: string };
+
+/** How a call ended. */
+export type Outcome = { readonly ok: true; readonly value: unknown } | Refusal;
+
+/** How an ask ended: with the answer of the host, encoded, or why there is none. */
+export type AskOutcome = { readonly ok: true; readonly body: Uint8Array } | Refusal;
 
 /** Says why a link is closed. `DUPLICATE`, `LEAVING` and `UNUSED` are no errors. */
 export type CloseCode = ErrorCode | "DUPLICATE" | "LEAVING" | "UNUSED";
@@ -88,10 +105,22 @@ export type Effect =
   | {
       readonly type: "answer";
       readonly call: number;
-      readonly outcome: { readonly ok: true; readonly value: unknown } | Refusal;
+      readonly outcome: Outcome;
     }
   | { readonly type: "notify"; readonly change: Change }
-  /** Begins again as a newcomer with an empty replica and a new incarnation, dialling `join`. */
-  | { readonly type: "reset"; readonly join: readonly Address[]; readonly message: string }
+  /** Tells the host of this region what to do. */
+  | { readonly type: "host"; readonly task: HostTask }
+  /** An ask of a user has ended. */
+  | { readonly type: "settle-ask"; readonly ask: number; readonly outcome: AskOutcome }
+  /**
+   * Begins again as a newcomer with an empty replica and a new incarnation, dialling `join`. `older` is
+   * the founding that this peer gives way to, if that is why.
+   */
+  | {
+      readonly type: "reset";
+      readonly join: readonly Address[];
+      readonly older: Stamp | undefined;
+      readonly message: string;
+    }
   /** This peer cannot go on, and why. */
   | { readonly type: "stop"; readonly code: ErrorCode; readonly message: string };

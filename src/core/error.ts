@@ -14,6 +14,14 @@ export const ERROR_CODES = [
   "REGION_NOT_FOUND",
   "REGION_NOT_ALIVE",
   "BUFFER_FULL",
+  "TICK_IN_PROGRESS",
+  "TICK_NOT_FOUND",
+  "TICK_ABORTED",
+  "STALE_TICK",
+  "NOT_A_PARTICIPANT",
+  "PHASE_TIMEOUT",
+  "HANDOFF_TIMEOUT",
+  "HANDLER_FAILED",
   "CLOCK_DRIFT",
   "NAME_TAKEN",
   "ADDRESS_IN_USE",
@@ -37,11 +45,19 @@ export const ERROR_CODES = [
 
 export type ErrorCode = (typeof ERROR_CODES)[number];
 
+/** Whether `value` is one of the codes. */
+export function isErrorCode(value: unknown): value is ErrorCode {
+  return (ERROR_CODES as readonly unknown[]).includes(value);
+}
+
 /** Codes after which the same call may succeed later without anything being changed by hand. */
 const RETRYABLE: ReadonlySet<string> = new Set<ErrorCode>([
   "NO_REGION",
   "REGION_NOT_ALIVE",
   "BUFFER_FULL",
+  "TICK_IN_PROGRESS",
+  "PHASE_TIMEOUT",
+  "HANDOFF_TIMEOUT",
   "CLOCK_DRIFT",
   "UNREACHABLE",
   "RATE_LIMITED",
@@ -55,10 +71,17 @@ export class HearsayError extends Error {
   readonly code: ErrorCode;
   /** Whether the same call may succeed later as it is. */
   readonly retryable: boolean;
+  /** With `PHASE_TIMEOUT` and `TICK_ABORTED`: the shards that were waited for, by id. */
+  readonly stragglers: readonly string[] | undefined;
 
-  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
-    super(message, options);
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { cause?: unknown; stragglers?: readonly string[] | undefined } = {},
+  ) {
+    super(message, "cause" in options ? { cause: options.cause } : undefined);
     this.code = code;
+    this.stragglers = options.stragglers;
     this.retryable = RETRYABLE.has(code);
   }
 }
@@ -69,4 +92,6 @@ export interface Refusal {
   readonly code: ErrorCode;
   /** For people: action and state, sentence case, no full stop, no stranger's payload. */
   readonly message: string;
+  /** The shards that were waited for, by id. */
+  readonly stragglers?: readonly string[];
 }

@@ -1,9 +1,10 @@
 /**
  * The input of the state machine. Past tense: each has happened.
  */
-
+import type { Contribution } from "./contribution.ts";
 import type { Era } from "./eras.ts";
 import type { ErrorCode } from "./error.ts";
+import type { HostReport, HostTraits } from "./host-task.ts";
 import type { Message } from "./message.ts";
 import type { Address, Incarnation, LinkId, PeerName, ShardId, Stamp, WallMs } from "./units.ts";
 
@@ -33,9 +34,78 @@ export type DialFailure = "refused" | "reset" | "unreachable" | "self" | "reject
 
 /** What a user asks of the machine. Reads need no event: they are methods. */
 export type CallRequest =
-  | { readonly type: "allocate"; readonly shard: ShardId; readonly region: PeerName }
+  | {
+      readonly type: "allocate";
+      readonly shard: ShardId;
+      readonly region: PeerName;
+      /** Whether the shard belongs there from now on, and not only until the next plan. */
+      readonly pin?: boolean;
+    }
   | { readonly type: "release"; readonly shard: ShardId }
-  | { readonly type: "rebalance"; readonly dryRun: boolean }
+  /** Registers the shard that `key` stands for, which it may be already. `weight`: 1/16 to 16. */
+  | {
+      readonly type: "register-shard";
+      readonly key: string;
+      readonly weight: number | undefined;
+    }
+  | { readonly type: "deregister-shard"; readonly shard: ShardId }
+  | {
+      readonly type: "rebalance";
+      readonly dryRun: boolean;
+      /** What to plan by from now on, unless that stays as it is. */
+      readonly strategy?: string;
+      readonly movesMax?: number | null;
+    }
+  /** Passed on to the region, which says so in its own row. */
+  | { readonly type: "drain"; readonly region: PeerName; readonly draining: boolean }
+  /** What a shard holds, as whoever serves it reports. */
+  | {
+      readonly type: "shard-metrics";
+      readonly shard: ShardId;
+      readonly documents: number;
+      readonly memoryBytes: number;
+    }
+  /** Starts the next tick. `phases` are checked; each may take `phaseTimeoutMs`. */
+  | {
+      readonly type: "tick-start";
+      readonly phases: readonly string[];
+      readonly phaseTimeoutMs: number;
+    }
+  | {
+      readonly type: "phase-complete";
+      readonly shard: ShardId;
+      readonly phase: string;
+      readonly tick: number;
+    }
+  /** Answered when the phase is over. */
+  | {
+      readonly type: "phase-wait";
+      readonly phase: string;
+      readonly tick: number;
+      readonly timeoutMs: number;
+    }
+  /** What a shard contributes to the document frequencies [D1]. */
+  | {
+      readonly type: "publish-frequencies";
+      readonly shard: ShardId;
+      readonly contribution: Contribution;
+    }
+  /** A part of a contribution that is too large for one request: the terms of `text`. */
+  | {
+      readonly type: "stage-frequencies";
+      readonly shard: ShardId;
+      readonly publication: string;
+      readonly part: number;
+      readonly text: string;
+    }
+  /** Publishes what was staged in so many parts. */
+  | {
+      readonly type: "publish-staged-frequencies";
+      readonly shard: ShardId;
+      readonly publication: string;
+      readonly parts: number;
+      readonly documents: number;
+    }
   | { readonly type: "leave" };
 
 export type MachineEvent =
@@ -77,5 +147,22 @@ export type MachineEvent =
   | { readonly type: "addresses-found"; readonly addresses: readonly Address[] }
   /** A user called. The answer effect carries the same number. */
   | { readonly type: "called"; readonly call: number; readonly request: CallRequest }
+  /** Who called does not wait for the answer any more; none is given if the call has not ended. */
+  | { readonly type: "abandoned"; readonly call: number }
+  /** A user has given this peer a host for its region. Once in a life. */
+  | { readonly type: "host-registered"; readonly traits: HostTraits }
+  /** The host has done something that it was told to, or failed. */
+  | { readonly type: "hosted"; readonly report: HostReport }
+  /** A user has a message for a shard. The `settle-ask` effect carries the same number. */
+  | {
+      readonly type: "asked";
+      readonly ask: number;
+      readonly shard: ShardId;
+      readonly entity: string;
+      readonly timeoutMs: number;
+      readonly body: Uint8Array;
+    }
+  /** A user does not wait for the answer any more. */
+  | { readonly type: "ask-given-up"; readonly ask: number }
   /** The deadline has come. */
   | { readonly type: "woken" };

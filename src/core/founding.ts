@@ -16,6 +16,8 @@
  * It may have been told so wrongly, when the first peer of a cluster is restarted with the command
  * line that it was first started with. Two foundings that meet are therefore never merged: the younger
  * one gives way, and its peers begin again as newcomers. The older has the table that people rely on.
+ * A newcomer of that kind takes no younger founding while it waits for the older one: else those that
+ * give way would join each other again and again.
  *
  * Rules: SPEC.md, A0.
  */
@@ -40,9 +42,17 @@ export class Founding {
   /** Since when other unfounded peers have been heard without a break. */
   #companySince: Instant | undefined;
   #stamp: Stamp | undefined;
+  /** The founding that this peer has given way to, and waits for. */
+  #older: Stamp | undefined;
 
   constructor(
-    options: { name: PeerName; timings: Timings; joins: boolean; stamp: Stamp | undefined },
+    options: {
+      readonly name: PeerName;
+      readonly timings: Timings;
+      readonly joins: boolean;
+      readonly stamp: Stamp | undefined;
+      readonly older?: Stamp | undefined;
+    },
     now: Instant,
   ) {
     this.#name = options.name;
@@ -51,6 +61,7 @@ export class Founding {
     this.#stamp = options.stamp;
     this.isFromDisk = options.stamp !== undefined;
     this.#startedAt = now;
+    this.#older = options.older;
   }
 
   /** The founding that this peer belongs to; undefined while it waits for one. */
@@ -64,13 +75,27 @@ export class Founding {
   }
 
   /**
-   * How another peer's founding relates to this peer's: `same` also while either has none yet;
+   * How another peer's founding relates to this peer's: `same` also while either has none, but for
+   * those that are younger than the one that is waited for;
    * `older` when this peer must begin again; `younger` when the other must.
    */
   compare(other: Stamp | undefined): "same" | "older" | "younger" {
-    if (this.#stamp === undefined || other === undefined) return "same";
+    if (other === undefined) return "same";
+    if (this.#stamp === undefined) {
+      return this.#older !== undefined && compareStamps(other, this.#older) > 0
+        ? "younger"
+        : "same";
+    }
     const order = compareStamps(other, this.#stamp);
     return order === 0 ? "same" : order < 0 ? "older" : "younger";
+  }
+
+  /** Waits no longer for the older founding once it has had time to answer; true when that ends now. */
+  hasTired(now: Instant): boolean {
+    if (this.#older === undefined || now - this.#startedAt < this.#timings.joinTimeoutMs)
+      return false;
+    this.#older = undefined;
+    return true;
   }
 
   /**

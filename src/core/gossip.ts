@@ -19,7 +19,7 @@ import { FRAME_BYTES_TARGET } from "./limits.ts";
 import type { Link } from "./link.ts";
 import { compareStamps } from "./lww-map.ts";
 import { isVerdict, MEMBERS, VERDICTS } from "./membership.ts";
-import type { Entry, MapEntries, Message, PeerMessage } from "./message.ts";
+import type { Delta, Entry, ExchangeMessage, MapEntries, Repair } from "./message.ts";
 import type { Audience, PeerState } from "./peer-state.ts";
 import { splitEntries } from "./replica.ts";
 import type { Instant, LinkId, Stamp } from "./units.ts";
@@ -36,7 +36,7 @@ export class Gossip {
   }
 
   /** Takes a message of a link that carries more than heartbeats; true when an exchange ended. */
-  receive(link: Link, message: Exclude<Message, PeerMessage>): boolean {
+  receive(link: Link, message: Delta | Repair | ExchangeMessage): boolean {
     switch (message.type) {
       case "delta":
         this.#takeDelta(link, message.maps, message.arc ?? "nobody");
@@ -248,7 +248,7 @@ export class Gossip {
     const { founding, timings } = this.#state;
     const relation = founding.compare(stamp);
     const isDrifting = link.drifts(timings.maxDriftMs);
-    if (relation === "older" && !isDrifting) beginAgain(this.#state, link, OLDER);
+    if (relation === "older" && !isDrifting) beginAgain(this.#state, link, OLDER, stamp);
     if (relation === "same" || this.#state.halted || link.isAlien) return;
     this.#part(link);
   }
@@ -260,9 +260,9 @@ export const MISSED =
   "what was deleted there meanwhile is forgotten, and would come back with this one";
 
 /** [A0, M5] Gives way to another peer: this one begins again as a newcomer to its cluster. */
-export function beginAgain(state: PeerState, link: Link, why: string): void {
+export function beginAgain(state: PeerState, link: Link, why: string, older?: Stamp): void {
   const { remote } = link;
   const join = [...new Set([remote.address, ...state.options.join])];
   const message = `Beginning again with the table of "${remote.name}": ${why}`;
-  state.halt({ type: "reset", join, message });
+  state.halt({ type: "reset", join, older, message });
 }

@@ -55,10 +55,16 @@ export class Link {
   /** Whether this end has a use for the link, as it last said, and the other end [G7]. */
   isWanted = true;
   isWantedThere = true;
+  /** Asks of this end that the other one has not answered [H3]. */
+  asksUnderWay = 0;
+  /** It was closed because neither end wanted it: what comes now is not taken, and is sent elsewhere. */
+  isGivenUp = false;
   /** Since when neither end wants it. */
   unwantedSince: Instant | undefined;
   /** The other end sent more than this one can take [G10]. */
   isOverfull = false;
+  /** The highest number of a request that came over this link [P2]. */
+  lastRequest = 0;
   /** This end asked for the end of the link: it still listens, but sends nothing more. */
   isClosing = false;
   #echo = -1;

@@ -14,6 +14,7 @@ export class Links {
   readonly #links = new Map<LinkId, Link>();
   /** What `open` returns; undefined after a change. */
   #open: readonly Link[] | undefined;
+  #changes = 0;
 
   constructor(self: PeerName) {
     this.#self = self;
@@ -22,6 +23,11 @@ export class Links {
   /** Number of links, those that are closing included. */
   get size(): number {
     return this.#links.size;
+  }
+
+  /** How often links have come or gone: equal numbers mean equal links. */
+  get changes(): number {
+    return this.#changes;
   }
 
   get(id: LinkId): Link | undefined {
@@ -35,6 +41,7 @@ export class Links {
     );
     this.#links.set(link.id, link);
     this.#open = undefined;
+    this.#changes += 1;
     let kept = link;
     const closed: Link[] = [];
     for (const other of duplicates) {
@@ -50,11 +57,13 @@ export class Links {
   close(link: Link): void {
     link.isClosing = true;
     this.#open = undefined;
+    this.#changes += 1;
   }
 
   delete(id: LinkId): void {
     this.#links.delete(id);
     this.#open = undefined;
+    this.#changes += 1;
   }
 
   /** Links that may carry something: all but those that are closing. Not to be changed. */

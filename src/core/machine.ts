@@ -16,24 +16,25 @@
  *
  * Rules: SPEC.md, all of it; each part names its own.
  */
+import { Calls, whyNotReady } from "./calls.ts";
 import { Connections } from "./connections.ts";
-import type { Allocation, Effect } from "./effect.ts";
+import type { Effect } from "./effect.ts";
 import type { Era } from "./eras.ts";
-import type { Refusal } from "./error.ts";
-import type { CallRequest, MachineEvent } from "./event.ts";
-import { SETTINGS } from "./founding.ts";
+import type { MachineEvent } from "./event.ts";
 import { beginAgain, Gossip, OLDER } from "./gossip.ts";
 import { type InquestHooks, Inquests } from "./inquests.ts";
 import type { Link } from "./link.ts";
 import type { VerdictKind } from "./membership.ts";
-import type { Entry, MapEntries } from "./message.ts";
+import { type Entry, isHostMessage, type MapEntries } from "./message.ts";
 import { type MachineOptions, PeerState } from "./peer-state.ts";
-import { Planner, REBALANCE_KEY } from "./planner.ts";
+import type { PlanSettings } from "./plan-settings.ts";
+import { Planner } from "./planner.ts";
+import { Service } from "./service.ts";
 import { Standing } from "./standing.ts";
 import { Surveillance } from "./surveillance.ts";
 import { pulseOf } from "./suspicion.ts";
-import type { Incarnation, Instant, PeerName, ShardId, Stamp, Timestamp, WallMs } from "./units.ts";
-import { ALLOCATIONS, encodeAllocation, type View } from "./view.ts";
+import type { Incarnation, Instant, PeerName, Stamp, Timestamp, WallMs } from "./units.ts";
+import { ALLOCATIONS, type View } from "./view.ts";
 import { agrees } from "./wall-clock.ts";
 
 export type { MachineOptions } from "./peer-state.ts";
@@ -70,6 +71,10 @@ export interface MachineStatus {
   /** Whether it serves and takes writes; if not, `why` says what it waits for. */
   readonly ready: boolean;
   readonly why: string;
+  /** Whether it gives its shards away. */
+  readonly draining: boolean;
+  /** What regions plan by; null when this peer cannot read it. */
+  readonly plan: PlanSettings | null;
   /** Entries of the whole replica, tombstones included. */
   readonly entries: number;
   /** Names the content of the whole replica, all maps of it. */
@@ -77,8 +82,6 @@ export interface MachineStatus {
   /** Entries from outside that were refused, by reason. */
   readonly refused: { readonly malformed: number; readonly drift: number };
 }
-
-type Outcome = Extract<Effect, { type: "answer" }>["outcome"];
 
 export class Machine {
   readonly #state: PeerState;
@@ -88,6 +91,8 @@ export class Machine {
   readonly #standing: Standing;
   readonly #planner: Planner;
   readonly #surveillance: Surveillance;
+  readonly #calls: Calls;
+  readonly #service: Service;
   readonly #hooks: InquestHooks = {
     dial: (address, subject) => this.#connections.dial(address, { type: "inquest", subject }),
     dead: (subject, incarnation, kind, why) => this.#buried(subject, incarnation, kind, why),
@@ -103,7 +108,15 @@ export class Machine {
     this.#inquests = new Inquests(state);
     this.#connections = new Connections(state, this.#gossip, this.#inquests);
     this.#standing = new Standing(state, this.#connections);
-    this.#planner = new Planner(state);
+    this.#planner = new Planner(state, (shard, to) => this.#service.hosting.begin(shard, to));
+    const [connections, standing] = [this.#connections, this.#standing];
+    this.#service = new Service(state, {
+      synchronise: (link) => this.#gossip.synchronise(link),
+      dial: (address, carrier) => void connections.dial(address, { type: "request", carrier }),
+      hosting: () => standing.refresh(),
+      moved: (shard) => this.#calls.moved(shard),
+    });
+    this.#calls = new Calls(state, { connections, standing, service: this.#service });
     this.#surveillance = new Surveillance(state, this.#connections);
     this.#pulseMs = pulseOf(options.timings);
     this.#pulseAt = now;
@@ -114,9 +127,14 @@ export class Machine {
     return this.#state.view;
   }
 
-  /** Whether this peer serves and takes writes. */
+  /** Whether this peer serves and takes writes, and goes on doing so. */
   get isReady(): boolean {
-    return this.#state.isReady;
+    return this.#state.isReady && !this.#state.isLeaving;
+  }
+
+  /** Whether this peer may serve shards now [F9, A9]. */
+  get isServing(): boolean {
+    return this.#state.isReady && !this.#state.isStale;
   }
 
   /** What this peer says of itself in a handshake that begins now. */
@@ -146,15 +164,19 @@ export class Machine {
     state.wallMs = state.wallClock.read(wallMs, now);
     const lateMs = now - this.#pulseAt;
     if (lateMs > this.#pulseMs) this.#surveillance.forgive(lateMs); // [F2]
+    this.#noticePause();
     this.#handle(event);
     if (now >= this.#pulseAt) this.#pulse();
     this.#surveillance.proceed();
     this.#standing.settle();
     this.#inquests.proceed(this.#hooks);
     this.#planner.settle(); // After the inquests: the shards of the dead are claimed at once.
+    this.#service.settle();
+    this.#calls.settle();
     if (!state.left) this.#connections.dialDue();
     state.membersChanged = false;
     this.#watchSide();
+    state.view.frequencies.settle();
     return state.finish(this.#gossip);
   }
 
@@ -167,6 +189,8 @@ export class Machine {
       this.#surveillance.deadline(),
       this.#inquests.deadline(),
       this.#planner.deadline(),
+      this.#service.deadline(),
+      this.#calls.deadline(),
     );
   }
 
@@ -214,10 +238,12 @@ export class Machine {
       shards: view.shards().length,
       allocations: view.allocationCount,
       links: links.open().length,
-      tick: 0,
+      tick: view.ticks.current?.tick ?? 0,
       era: eras.era?.number ?? 0,
       ready: this.isReady,
-      why: this.#why(),
+      why: whyNotReady(this.#state),
+      draining: this.#state.draining,
+      plan: view.planSettings() ?? null,
       entries: replica.entryCount,
       replica: replica.fingerprint(),
       refused: { ...this.#gossip.refused },
@@ -231,6 +257,8 @@ export class Machine {
         this.#standing.met(event.remote);
         if (purpose?.type === "inquest") this.#inquests.dialled(purpose.subject, "reached");
         if (purpose?.type === "claim") this.#standing.claimed(purpose, event.remote);
+        if (purpose?.type === "request") this.#calls.forwarding.dialled(purpose.carrier);
+        else this.#calls.forwarding.linked();
         break;
       }
       case "dial-failed": {
@@ -239,23 +267,38 @@ export class Machine {
         const outcome = isGone ? event.failure : "unknown";
         if (purpose?.type === "inquest") this.#inquests.dialled(purpose.subject, outcome);
         if (purpose?.type === "claim") this.#standing.claimed(purpose, undefined);
+        if (purpose?.type === "request") this.#calls.forwarding.dialled(purpose.carrier);
         break;
       }
-      case "link-closed":
+      case "link-closed": {
+        const remote = this.#state.links.get(event.link)?.remote;
         this.#connections.closed(event);
+        const isReplaced = remote && this.#state.links.to(remote.incarnation) !== undefined;
+        this.#service.linkClosed(event, isReplaced === true);
         break;
+      }
       case "received":
         this.#received(event);
         break;
       case "link-congested":
       case "link-drained":
         this.#gossip.congested(event.link, event.type === "link-congested");
+        if (event.type === "link-drained") this.#service.router.drained();
         break;
       case "addresses-found":
         this.#connections.joinBy(event.addresses);
         break;
       case "called":
-        this.#called(event.call, event.request);
+        this.#calls.called(event.call, event.request);
+        break;
+      case "abandoned":
+        this.#calls.ticks.abandoned(event.call);
+        break;
+      case "host-registered":
+      case "hosted":
+      case "asked":
+      case "ask-given-up":
+        this.#service.handle(event);
         break;
       case "started":
       case "woken":
@@ -280,12 +323,18 @@ export class Machine {
       else if (message.type === "pulse") this.#connections.pulsed(link, message);
       else if (link.isGated(timings.maxDriftMs))
         continue; // [C4]
+      else if (isHostMessage(message)) this.#service.received(link, message);
       else if (message.type === "probe") this.#inquests.asked(link, message);
       else if (message.type === "probe-answer") this.#inquests.testified(link, message);
       else if (message.type === "inquiry" || message.type === "inquiry-answer")
         this.#surveillance.received(link, message);
-      else if (this.#gossip.receive(link, message)) this.#exchanged(link);
-      else this.#followFounding();
+      else if (message.type === "request") this.#calls.requested(link, message);
+      else if (message.type === "response") this.#calls.forwarding.responded(link, message);
+      else if (this.#gossip.receive(link, message)) {
+        this.#exchanged(link);
+        // [A9] Its own exchange, that is: another may have begun before this peer was paused.
+        if (message.type === "done" && link.isWithMember) this.#service.resume();
+      } else this.#followFounding();
     }
   }
 
@@ -311,6 +360,31 @@ export class Machine {
     this.#connections.pulse();
     this.#gossip.pulse();
     this.#state.eras.pulse();
+    this.#service.pulse();
+    if (this.#state.isStale && this.#isAlone()) this.#service.resume();
+  }
+
+  /**
+   * [A9] A step that comes this late finds a peer that was stopped: others may have taken it for dead,
+   * and what it is about to hear is old. It serves nothing until an exchange that begins now has ended.
+   */
+  #noticePause(): void {
+    const state = this.#state;
+    const lateMs = state.now - this.#pulseAt;
+    if (lateMs <= state.timings.silenceMs || this.#isAlone()) return;
+    this.#service.suspend();
+    for (const link of state.links.usable(state.timings.maxDriftMs)) {
+      link.sync.abandon();
+      this.#gossip.synchronise(link);
+    }
+  }
+
+  /** Whether there is nobody who could know what this peer does not. */
+  #isAlone(): boolean {
+    const { view, options } = this.#state;
+    return view.membership.all().every(({ name, status, removed }) => {
+      return name === options.name || removed || status === "dead" || status === "left";
+    });
   }
 
   /** [F9] Tells people when this side has lost the majority, or has it again. */
@@ -372,7 +446,7 @@ export class Machine {
         return false;
       return drifted || (remote.isAccompanied === true && link.drifts(timings.maxDriftMs));
     });
-    if (other !== undefined) beginAgain(state, other, OLDER);
+    if (other !== undefined) beginAgain(state, other, OLDER, other.remote.founding);
   }
 
   /**
@@ -391,7 +465,7 @@ export class Machine {
       ...new Set([...sound.map(({ remote }) => remote.address), ...state.options.join]),
     ];
     const message = `Dropping writes stamped ${state.leadMs} ms ahead of the clock: no peer takes them`;
-    state.halt({ type: "reset", join, message });
+    state.halt({ type: "reset", join, older: undefined, message });
   }
 
   #buried(subject: PeerName, incarnation: string, kind: VerdictKind, why: string): void {
@@ -403,80 +477,4 @@ export class Machine {
     // may have one again when those who are dead no longer count.
     if (kind !== "dead" || member.status !== "dead") this.#surveillance.accuse(subject, kind, why);
   }
-
-  #called(call: number, request: CallRequest): void {
-    const outcome = this.#perform(request);
-    this.#state.effect({ type: "answer", call, outcome });
-    if (request.type === "leave") this.#connections.closeAll("LEAVING");
-  }
-
-  #perform(request: CallRequest): Outcome {
-    if (request.type === "leave") {
-      this.#standing.leave();
-      return { ok: true, value: undefined };
-    }
-    const { drifted, isReady, replica } = this.#state;
-    const what = request.type;
-    if (drifted) return refuse("CLOCK_DRIFT", `Cannot ${what}: ${this.#why()}`);
-    if (!isReady) return refuse("NOT_READY", `Cannot ${what}: ${this.#why()}`);
-    if (request.type === "rebalance") {
-      const moves = this.#planner.plan();
-      // Every region carries out its own part, so all of them must hear of it.
-      if (!request.dryRun) this.#state.write(SETTINGS, REBALANCE_KEY, [this.#state.options.name]);
-      return { ok: true, value: moves };
-    }
-    if (replica.isFull) return refuse("BUFFER_FULL", `Cannot ${what}: the replica is full`);
-    if (request.type === "allocate") return this.#allocate(request.shard, request.region);
-    return this.#release(request.shard);
-  }
-
-  /** [A1] Writes at once; the answer says what was superseded. */
-  #allocate(shard: ShardId, region: PeerName): Outcome {
-    const { view } = this.#state;
-    if (!view.hasShard(shard)) {
-      return refuse("SHARD_NOT_FOUND", `Cannot allocate "${shard}": there is no such shard`);
-    }
-    const member = view.membership.get(region);
-    if (member === undefined) {
-      return refuse(
-        "REGION_NOT_FOUND",
-        `Cannot allocate "${shard}" to "${region}": no such region`,
-      );
-    }
-    if (member.status !== "alive") {
-      const state = member.status === "left" ? "has left" : `is ${member.status}`;
-      const message = `Cannot allocate "${shard}" to "${region}": "${region}" ${state}`;
-      return refuse("REGION_NOT_ALIVE", message);
-    }
-    const superseded = view.allocation(shard);
-    const { time, writer } = this.#state.write(ALLOCATIONS, shard, encodeAllocation(region));
-    const allocation: Allocation = { shard, region, token: time, writer };
-    return { ok: true, value: superseded ? { ...allocation, superseded } : allocation };
-  }
-
-  #release(shard: ShardId): Outcome {
-    const { view } = this.#state;
-    if (!view.hasShard(shard)) {
-      return refuse("SHARD_NOT_FOUND", `Cannot release "${shard}": there is no such shard`);
-    }
-    const superseded = view.allocation(shard);
-    const { time, writer } = this.#state.write(ALLOCATIONS, shard, undefined);
-    const released = { shard, region: undefined, token: time, writer };
-    return { ok: true, value: superseded ? { ...released, superseded } : released };
-  }
-
-  #why(): string {
-    const { left, drifted, joined, founding, links, maySideHost, options } = this.#state;
-    if (left) return "it has left the cluster";
-    if (drifted) return "its clock differs too much from that of other peers";
-    if (joined && maySideHost) return "it serves";
-    if (joined) return `it is on a side that may not go on (downing: ${options.downing})`;
-    if (this.#standing.isWaiting) return "the members that it has met may not go on without others";
-    if (founding.stamp !== undefined) return "it is synchronising";
-    return links.size === 0 ? "no address to join by has answered" : "no cluster is founded yet";
-  }
-}
-
-function refuse(code: Refusal["code"], message: string): Refusal {
-  return { ok: false, code, message };
 }

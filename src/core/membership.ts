@@ -57,6 +57,8 @@ export interface MemberRow {
   readonly joined: Timestamp;
   /** Since when it has been alive without being doubted, in Unix ms by its own clock. */
   readonly since: number;
+  /** Whether it serves its shards by a host, so that they have to be handed over [H0]. */
+  readonly hosts?: boolean;
 }
 
 export type VerdictKind = "suspect" | "dead" | "removed";
@@ -102,7 +104,8 @@ const SEVERITY: Record<VerdictKind, number> = { suspect: 1, dead: 2, removed: 3 
 /** The value of a `members` entry. Later versions may append fields; ours come first. */
 export function encodeRow(row: MemberRow): Value {
   const { status, incarnation, started, address, zone, weight, draining, joined, since } = row;
-  return [status, incarnation, started, address, zone, weight, draining, joined, since];
+  const common = [status, incarnation, started, address, zone, weight, draining, joined, since];
+  return row.hosts === true ? [...common, true] : common;
 }
 
 /** The value of a `verdicts` entry. */
@@ -120,7 +123,7 @@ export function verdictKey(subject: PeerName, accuser: PeerName): string {
 export function decodeRow(entry: Entry): MemberRow | undefined {
   if (!NAME_PATTERN.test(entry.key) || !Array.isArray(entry.value)) return undefined;
   const [status, incarnation, started, address, zone, weight] = entry.value as Value[];
-  const [draining, joined, since] = (entry.value as Value[]).slice(6);
+  const [draining, joined, since, hosts] = (entry.value as Value[]).slice(6);
   const isRow =
     (status === "alive" || status === "left") &&
     isText(incarnation, WRITER_LENGTH_MAX) &&
@@ -132,9 +135,10 @@ export function decodeRow(entry: Entry): MemberRow | undefined {
     typeof draining === "boolean" &&
     isMoment(joined) &&
     isMoment(since);
-  return isRow
-    ? { status, incarnation, started, address, zone, weight, draining, joined, since }
-    : undefined;
+  if (!isRow) return undefined;
+  const own = { incarnation, started, address, zone, weight };
+  const row: MemberRow = { status, ...own, draining, joined, since };
+  return hosts === true ? { ...row, hosts } : row;
 }
 
 function decodeVerdict(entry: Entry): Verdict | undefined {
@@ -378,6 +382,7 @@ export function isSameRow(a: MemberRow, b: MemberRow): boolean {
     a.address === b.address &&
     a.zone === b.zone &&
     a.weight === b.weight &&
-    a.draining === b.draining
+    a.draining === b.draining &&
+    a.hosts === b.hosts
   );
 }

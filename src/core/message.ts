@@ -5,7 +5,8 @@
  * handshake that opens a link is not among them; it never reaches the state machine [S1].
  */
 import type { Arc } from "./arc.ts";
-import type { Address, Incarnation, PeerName, Timestamp } from "./units.ts";
+import type { ErrorCode, Refusal } from "./error.ts";
+import type { Address, Incarnation, PeerName, ShardId, Timestamp } from "./units.ts";
 
 /** What an entry may hold. Numbers are finite and not -0; strings are well-formed UTF-16. */
 export type Value =
@@ -199,10 +200,106 @@ export interface InquiryAnswer {
 /** What is said about peers and links, and not about entries. */
 export type PeerMessage = Heartbeat | Pulse | Keep | Probe | ProbeAnswer | Inquiry | InquiryAnswer;
 
-export type Message =
-  | PeerMessage
-  | Delta
-  | Repair
+/** Passes a call on to the peer that must carry it out [P1]. */
+export interface RequestMessage {
+  readonly type: "request";
+  /** Higher than that of every earlier request of the sender. */
+  readonly request: number;
+  /** How often this call has been passed on, this time included. */
+  readonly hops: number;
+  /** The time that is left for it, in ms. */
+  readonly deadlineMs: number;
+  /** Written and read by `passed-call.ts`. */
+  readonly call: Value;
+}
+
+/** The outcome of a request, from the peer that it was sent to [P2]. */
+export interface ResponseMessage {
+  readonly type: "response";
+  readonly request: number;
+  readonly outcome: { readonly ok: true; readonly value: Value } | Refusal;
+}
+
+/**
+ * A message for an entity of a shard, by a router to a region [A8, H3].
+ *
+ * `ask` only grows on a link. `since` is the first ask that was sent after the router had heard of
+ * every refusal: what was sent before one that was refused is refused as well, so that order is kept.
+ */
+export interface Ask {
+  readonly type: "ask";
+  readonly ask: number;
+  readonly since: number;
+  readonly shard: ShardId;
+  /** Empty for the shard as a whole. */
+  readonly entity: string;
+  /** The time that is left for it, in ms. */
+  readonly remainingMs: number;
+  /** The allocation that it was routed by; an empty writer is the receiver's own incarnation. */
+  readonly token: Timestamp;
+  readonly writer: string;
+  /** Encoded by whoever asks; opaque here. */
+  readonly body: Uint8Array;
+}
+
+/** How an ask ended. `refused`: it was not handled, and may be sent again. `failed`: it is over. */
+export interface Answer {
+  readonly type: "answer";
+  readonly ask: number;
+  readonly outcome:
+    | { readonly how: "done"; readonly body: Uint8Array }
+    | { readonly how: "refused" | "failed"; readonly code: ErrorCode; readonly message: string };
+}
+
+/** A chunk of a shard's state for its successor; `token` is that of the entry that began it [H2]. */
+export interface Chunk {
+  readonly type: "chunk";
+  readonly shard: ShardId;
+  readonly token: Timestamp;
+  /** 0, 1, 2, ... */
+  readonly number: number;
+  readonly isLast: boolean;
+  readonly chunk: Uint8Array;
+}
+
+/** Asks for the chunk after `number`, or says why there is no point. */
+export interface ChunkTaken {
+  readonly type: "chunk-taken";
+  readonly shard: ShardId;
+  readonly token: Timestamp;
+  readonly number: number;
+  /** `unwanted`: the successor takes no state. `failed`: its host could not make sense of it. */
+  readonly how: "taken" | "unwanted" | "failed";
+}
+
+/** Asks a region that had a shard to stop [H5]. */
+export interface Stop {
+  readonly type: "stop";
+  readonly shard: ShardId;
+  /** Of the entry that gives the shard to the one that asks. */
+  readonly token: Timestamp;
+}
+
+/** Says that it has. */
+export interface Stopped {
+  readonly type: "stopped";
+  readonly shard: ShardId;
+  readonly token: Timestamp;
+}
+
+/** What hosts and routers say to each other. */
+export type HostMessage = Ask | Answer | Chunk | ChunkTaken | Stop | Stopped;
+
+const HOST_MESSAGES: ReadonlySet<string> = new Set<HostMessage["type"]>([
+  ...(["ask", "answer", "chunk", "chunk-taken", "stop", "stopped"] as const),
+]);
+
+export function isHostMessage(message: Message): message is HostMessage {
+  return HOST_MESSAGES.has(message.type);
+}
+
+/** What an exchange between two replicas consists of [G4]. */
+export type ExchangeMessage =
   | Head
   | Symbols
   | More
@@ -211,3 +308,12 @@ export type Message =
   | SnapshotRequest
   | SnapshotOffer
   | Snapshot;
+
+export type Message =
+  | PeerMessage
+  | Delta
+  | Repair
+  | ExchangeMessage
+  | RequestMessage
+  | ResponseMessage
+  | HostMessage;

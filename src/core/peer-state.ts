@@ -21,8 +21,12 @@ import { LocalHealth } from "./local-health.ts";
 import { MEMBERS, type MemberState, publicMember, VERDICTS, verdictKey } from "./membership.ts";
 import type { Entry, MapEntries, MapKeys, Message, Value } from "./message.ts";
 import { Overlay } from "./overlay.ts";
+import { PINS } from "./plan-settings.ts";
 import type { Random } from "./random.ts";
+import { Remembered } from "./remembered.ts";
 import { Replica } from "./replica.ts";
+import type { Strategy } from "./strategy.ts";
+import type { TickChanges } from "./tick-view.ts";
 import type { Timings } from "./timings.ts";
 import type {
   Address,
@@ -31,6 +35,7 @@ import type {
   LinkId,
   PeerName,
   ShardId,
+  Stamp,
   Timestamp,
   WallMs,
 } from "./units.ts";
@@ -51,7 +56,11 @@ export interface MachineOptions {
   readonly weight: number;
   /** Whom to dial for joining; empty for the first peer of a cluster [A0]. */
   readonly join: readonly Address[];
+  /** The founding that this peer's last life gave way to: it waits for that one a while [A0]. */
+  readonly older?: Stamp | undefined;
   readonly downing: Downing;
+  /** Strategies of the user's own, by name. Default none. */
+  readonly strategies?: ReadonlyMap<string, Strategy>;
   readonly timings: Timings;
   /** Members up to which everybody links to everybody; the same on all peers. Default MESH_MAX. */
   readonly meshMax?: number;
@@ -91,6 +100,7 @@ export class PeerState {
   readonly eras: Eras;
   /** Who links to whom [G7]. */
   readonly overlay: Overlay;
+  readonly remembered = new Remembered();
   now: Instant;
   /** The wall clock to use in this step, steps held back [C7]. */
   wallMs: WallMs;
@@ -98,8 +108,12 @@ export class PeerState {
   joined = false;
   /** It has the table that belongs to its founding: from its disk, or by an exchange with a member. */
   hasTable: boolean;
+  /** It is in sync with members that may not take it in [F9]. */
+  isWaiting = false;
   /** This peer has said goodbye. */
   left = false;
+  /** This region gives its shards away, since somebody asked it to [A4]. */
+  draining = false;
   /** This peer's clock is the one that is wrong [C5]. */
   drifted = false;
   /** Beyond a full mesh: this peer has heard nobody for long [F9]. */
@@ -112,9 +126,18 @@ export class PeerState {
   orphaned = true;
   /** Deletions, rows and verdicts from before this are forgotten and refused [M5]. */
   cut: Timestamp = 0;
+  /** A host serves the shards of this region. */
+  isHosting = false;
+  /** This peer was paused, and does not know what it missed: it serves nothing [A9]. */
+  isStale = false;
+  /** This peer is handing its shards over, and will say goodbye then. */
+  isLeaving = false;
+  /** Shards whose entries have changed, until hosting and routers have looked at them. */
+  touched: ShardId[] = [];
   #effects: Effect[] = [];
   #dropped: MapKeys[] = [];
   #news: News[] = [];
+  #tickChanges: TickChanges = { ticks: false, progress: false };
   #durableBound: number;
   /** Undefined after a change of members. */
   #maySideHost: boolean | undefined;
@@ -129,7 +152,8 @@ export class PeerState {
     this.replica.merge(options.image.maps);
     const era = this.replica.map(SETTINGS).entry(ERA_KEY);
     this.#forget((era && decodeEra(era)?.cut) ?? 0); // The disk may have been slower.
-    this.view = new View(this.replica, options.shardCount);
+    this.view = new View(this.replica, options.shardCount, options.random.uint32());
+    this.remembered.apply(options.image.maps);
     // [C6] Above all that was ever issued, and above every stamp on the disk.
     const last = options.image.maps
       .flatMap(({ entries }) => entries)
@@ -143,7 +167,7 @@ export class PeerState {
     const stamp = founding && { time: founding.time, writer: founding.writer };
     const joins = options.join.length > 0;
     const { name, timings } = options;
-    this.founding = new Founding({ name, timings, joins, stamp }, now);
+    this.founding = new Founding({ name, timings, joins, stamp, older: options.older }, now);
     this.hasTable = this.founding.isFromDisk;
     this.eras = new Eras(this);
     this.overlay = new Overlay(options.name, options.meshMax);
@@ -201,22 +225,38 @@ export class PeerState {
 
   /** Writes an entry under a fresh stamp, to be made durable and told to all. */
   write(map: string, key: string, value: Value | undefined): Entry {
-    const stamp = { time: this.clock.next(this.wallMs), writer: this.options.incarnation };
-    const entry = this.replica.put(map, key, value, stamp);
+    const entry = this.#put(map, key, value);
     this.won([{ map, entries: [entry] }], "all");
     return entry;
+  }
+
+  /** Writes entries that belong together, each under a stamp of its own, as one piece of news. */
+  writeAll(map: string, values: ReadonlyMap<string, Value | undefined>): void {
+    if (values.size === 0) return;
+    const entries = [...values].map(([key, value]) => this.#put(map, key, value));
+    this.won([{ map, entries }], "all");
+  }
+
+  #put(map: string, key: string, value: Value | undefined): Entry {
+    const stamp = { time: this.clock.next(this.wallMs), writer: this.options.incarnation };
+    return this.replica.put(map, key, value, stamp);
   }
 
   /** Records entries that won in the replica: view, disk and others follow. */
   won(maps: readonly MapEntries[], audience: News["audience"], except?: LinkId): void {
     if (maps.length === 0) return;
     this.#news.push({ maps, audience, except });
-    const { members, allocations } = this.view.apply(maps);
+    const { members, allocations, shards, ticks } = this.view.apply(maps);
+    this.#tickChanges.ticks ||= ticks.ticks;
+    this.#tickChanges.progress ||= ticks.progress;
+    // [A2, A3] A shard that has come needs a region, and a plan is for the shards that there are.
+    if (shards) this.orphaned = this.membersChanged = true;
     for (const member of members) this.#memberChanged(member);
     for (const change of allocations) this.#allocationChanged(change);
+    this.remembered.apply(maps);
     for (const { map, entries } of maps) {
       if (map === MEMBERS) for (const { key } of entries) this.#sawRow(key);
-      if (map !== SETTINGS) continue;
+      if (map !== SETTINGS && map !== PINS) continue;
       // Whatever is agreed on anew, and above all a call for a rebalance, is planned with.
       this.membersChanged = true;
       this.eras.invalidate();
@@ -262,6 +302,13 @@ export class PeerState {
     this.replica.drop(dropped);
     this.view.drop(dropped);
     this.#dropped.push(...dropped);
+  }
+
+  /** What has changed about ticks since this was last asked. */
+  takeTickChanges(): TickChanges {
+    const changes = this.#tickChanges;
+    this.#tickChanges = { ticks: false, progress: false };
+    return changes;
   }
 
   send(link: Link, message: Message): void {
@@ -341,6 +388,7 @@ export class PeerState {
   #allocationChanged(change: Extract<Change, { type: "allocation" }>): void {
     this.notify(change);
     const { shard, region, token, writer, superseded } = change;
+    this.touched.push(shard);
     const host = region === undefined ? undefined : this.view.membership.get(region);
     if (region === undefined) this.orphaned = true;
     // Somebody sees this region alive: its row, or a newer one, may still come.
@@ -355,6 +403,7 @@ export class PeerState {
     { token, writer }: { readonly token: number; readonly writer: string },
   ): void {
     const { name } = this.options;
+    if (this.isHosting) return; // Then the host decides when it has taken a shard.
     if (after === name) this.notify({ type: "acquire", shard, token, writer });
     else if (before === name) this.notify({ type: "release", shard, to: after });
   }

@@ -12,12 +12,23 @@
  * While a member is suspected, or dead but not removed, nobody knows whose shards are whose, and
  * nothing moves between regions.
  *
+ * Which strategy to plan by is replicated. A region that does not know it, or whose strategy fails, gives
+ * nothing away; it still claims what nobody serves, by a plan that moves as little as any. And whatever a
+ * strategy says, no region gives one shard away again and again for one reason: a plan that wants it back
+ * and forth does not know what it wants [L4].
+ *
  * Deliberately absent: the plan itself (`allocation.ts`).
  */
-import { type Move, type PlanView, planMoves } from "./allocation.ts";
+import { type Move, type Plan, type PlanOptions, type PlanView, tryPlan } from "./allocation.ts";
+import type { Allocation } from "./effect.ts";
 import type { PeerState } from "./peer-state.ts";
-import type { Instant } from "./units.ts";
-import { ALLOCATIONS, encodeAllocation } from "./view.ts";
+import type { PlanSettings } from "./plan-settings.ts";
+import { STRATEGY_NAMES } from "./strategy.ts";
+import type { Instant, PeerName, ShardId } from "./units.ts";
+import { ALLOCATIONS, encodeAllocation, type View } from "./view.ts";
+
+/** How often a region gives one shard away for one reason: unequal views may bring it back once or twice. */
+const GIVES_MAX = 4;
 
 export class Planner {
   readonly #state: PeerState;
@@ -29,13 +40,19 @@ export class Planner {
   /** How long it waits for them, in ms: doubled each time. */
   #claimWaitMs = 0;
 
-  constructor(state: PeerState) {
-    this.#state = state;
-  }
+  /** What this region has given away for the present reason. */
+  readonly #given = new Map<ShardId, number>();
 
-  /** Plans now, as after a change of members; returns the moves of the whole cluster. */
-  plan(): Move[] {
-    return planMoves(planView(this.#state));
+  /** Why no plan was made the last time; undefined when one was. */
+  #why: string | undefined;
+
+  readonly #give: (shard: ShardId, to: PeerName) => void;
+
+  /** `give` gives a shard of this region away: at once, or in a handoff. Default: at once. */
+  constructor(state: PeerState, give?: (shard: ShardId, to: PeerName) => void) {
+    this.#state = state;
+    this.#give =
+      give ?? ((shard, to) => void state.write(ALLOCATIONS, shard, encodeAllocation(to)));
   }
 
   /** Wakes the planner: the members changed, or a user asked. */
@@ -46,8 +63,11 @@ export class Planner {
   /** What follows from everything that happened in this step. */
   settle(): void {
     const state = this.#state;
-    if (state.membersChanged) this.wake();
-    if (!state.isReady) return;
+    if (state.membersChanged) {
+      this.wake();
+      this.#given.clear();
+    }
+    if (!state.isReady || state.isStale) return; // [A9] What it missed may be its own removal.
     const { now } = state;
     if (state.orphaned || now >= this.#claimAt) {
       // The others' claims take a round trip; a region that does not answer may take long.
@@ -59,18 +79,17 @@ export class Planner {
       this.#claimAt = isDone ? Number.POSITIVE_INFINITY : now + this.#claimWaitMs;
     }
     if (now < this.#planAt) return;
-    const moves = this.plan();
-    if (moves.length === 0) {
-      this.#planAt = Number.POSITIVE_INFINITY;
-      return;
-    }
+    this.#planAt = Number.POSITIVE_INFINITY;
+    const plan = planOf(state);
+    this.#noticeFailure(plan.ok ? undefined : plan.why);
+    if (plan.ok && plan.moves.length === 0) return;
     this.#claim(true);
-    this.#giveAway(moves);
-    this.wake();
+    // [A3] Who cannot run the strategy makes no move.
+    if (plan.ok && this.#giveAway(plan.moves)) this.wake();
   }
 
   deadline(): Instant {
-    if (!this.#state.isReady) return Number.POSITIVE_INFINITY;
+    if (!this.#state.isReady || this.#state.isStale) return Number.POSITIVE_INFINITY;
     return Math.min(this.#planAt, this.#claimAt);
   }
 
@@ -80,36 +99,63 @@ export class Planner {
 
   /**
    * Claims the orphans that the plan gives to this region. False when others have some to claim: they
-   * may see another plan, in which those are not theirs. A suspect gets none [F1]: it may not even
-   * hear of it.
+   * may see another plan, in which those are not theirs.
    */
   #claim(isSettled: boolean): boolean {
     const { name } = this.#state.options;
-    const view = planView(this.#state);
-    const { membership } = this.#state.view;
-    const regions = view.regions.map((region) =>
-      membership.get(region.name)?.status === "alive" ? region : { ...region, draining: true },
-    );
-    const moves = planMoves({ ...view, regions });
     let isDone = true;
-    for (const { shard, from, to } of moves) {
+    for (const { shard, from, to } of movesOf(this.#state)) {
       if (from !== undefined && this.#isHeld(from, isSettled)) {
         isDone &&= this.#isHeld(from, true);
       } else if (to === name) this.#state.write(ALLOCATIONS, shard, encodeAllocation(name));
       else isDone = false;
     }
+    return this.#inherit() && isDone;
+  }
+
+  /** [H0] Takes the shards that a region was giving to this one when it died; false if others have to. */
+  #inherit(): boolean {
+    const { view, options } = this.#state;
+    let isDone = true;
+    for (const [shard, successor] of view.successions()) {
+      const { membership } = view;
+      const isOrphan = membership.get(view.regionFor(shard) ?? "")?.removed === true;
+      if (!isOrphan || membership.get(successor)?.removed !== false) continue;
+      if (successor === options.name) {
+        this.#state.write(ALLOCATIONS, shard, encodeAllocation(options.name));
+      } else isDone = false;
+    }
     return isDone;
   }
 
-  #giveAway(moves: readonly Move[]): void {
+  /** Carries out this region's part. False when there is no point in planning on. */
+  #giveAway(moves: readonly Move[]): boolean {
     const { options, view } = this.#state;
     const isUnclear = view.membership
       .all()
       .some(({ status, removed }) => !removed && (status === "suspect" || status === "dead"));
-    if (isUnclear) return;
-    for (const { shard, from, to } of moves) {
-      if (from === options.name) this.#state.write(ALLOCATIONS, shard, encodeAllocation(to));
+    if (isUnclear) return true;
+    // A shard that is only on its way to this region is still its present region's to give.
+    const own = moves.filter(({ from, shard }) => {
+      return from === options.name && view.regionFor(shard) === from;
+    });
+    if (own.some(({ shard }) => (this.#given.get(shard) ?? 0) >= GIVES_MAX)) {
+      this.#noticeFailure("the strategy moves shards back and forth"); // [L4]
+      return false;
     }
+    for (const { shard, to } of own) {
+      this.#given.set(shard, (this.#given.get(shard) ?? 0) + 1);
+      this.#give(shard, to);
+    }
+    return true;
+  }
+
+  /** Says once why this region moves nothing, and again when that has changed. */
+  #noticeFailure(why: string | undefined): void {
+    if (why !== undefined && why !== this.#why) {
+      this.#state.warn("HANDLER_FAILED", `Moving no shards: ${why}`);
+    }
+    this.#why = why;
   }
 
   /**
@@ -125,6 +171,35 @@ export class Planner {
 /** The key in `settings` by whose writing somebody asks all regions to plan anew. */
 export const REBALANCE_KEY = "rebalance";
 
+/** The plan by what is agreed on, or by `settings` in its place, or why there is none. */
+export function planOf(
+  state: PeerState,
+  view: PlanView = planView(state),
+  settings: PlanSettings | undefined = state.view.planSettings(),
+): Plan {
+  const strategy = settings && strategyNamed(state, settings.strategy);
+  if (strategy === undefined) return { ok: false, why: "this peer does not know the strategy" };
+  return tryPlan(view, { strategy, movesMax: settings?.movesMax ?? Number.POSITIVE_INFINITY });
+}
+
+/**
+ * The moves of that plan; where there is none, those that cannot wait: of what nobody serves. Nothing
+ * goes to a suspect [F1], which may not even hear of it, nor to a region that is `leaving`.
+ */
+export function movesOf(state: PeerState, leaving?: PeerName): readonly Move[] {
+  const view = prudentView(state, leaving);
+  const settings = state.view.planSettings();
+  // What is nobody's, or drains, is not what a budget of moves is for.
+  const plan = planOf(state, view, settings && { ...settings, movesMax: null });
+  if (plan.ok) return plan.moves;
+  const last = tryPlan(view, { strategy: "pinned" });
+  return last.ok ? last.moves : [];
+}
+
+function strategyNamed({ options }: PeerState, name: string): PlanOptions["strategy"] {
+  return STRATEGY_NAMES.find((each) => each === name) ?? options.strategies?.get(name);
+}
+
 /**
  * The view as the planner looks at it. Suspect and dead regions keep their shards until they are
  * removed, so they count as alive here [F1, F9].
@@ -137,5 +212,32 @@ export function planView({ view }: PeerState): PlanView {
     zone: row.zone,
     draining: row.draining,
   }));
-  return { regions, shards: view.shards(), allocations: view.allocations() };
+  const allocations = counted(view);
+  return { regions, shards: view.shards(), allocations, pins: view.pins() };
+}
+
+/**
+ * [H0] A shard in handoff counts for its successor, while that can take it: no plan moves it back, and
+ * should its region die, no plan gives it to anybody else.
+ */
+function counted(view: View): Allocation[] {
+  const successions = view.successions();
+  if (successions.size === 0) return view.allocations();
+  return view.allocations().map((allocation) => {
+    const successor = successions.get(allocation.shard);
+    const member = successor === undefined ? undefined : view.membership.get(successor);
+    const isThere = member !== undefined && !member.removed;
+    return successor !== undefined && isThere ? { ...allocation, region: successor } : allocation;
+  });
+}
+
+function prudentView(state: PeerState, leaving: PeerName | undefined): PlanView {
+  const { membership } = state.view;
+  const view = planView(state);
+  const isTaking = (region: PeerName): boolean =>
+    region !== leaving && membership.get(region)?.status === "alive";
+  const regions = view.regions.map((region) =>
+    isTaking(region.name) ? region : { ...region, draining: true },
+  );
+  return { ...view, regions };
 }

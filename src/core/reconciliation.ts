@@ -30,7 +30,7 @@
  * Source: Yang, Gilad, Alizadeh, SIGCOMM 2024, for the sketch. Rules: SPEC.md, G3 to G5.
  */
 import { FRAME_BYTES_TARGET } from "./limits.ts";
-import type { MapEntries, Message, PeerMessage } from "./message.ts";
+import type { ExchangeMessage, MapEntries, Message } from "./message.ts";
 import { type Replica, splitEntries } from "./replica.ts";
 import {
   estimateDifference,
@@ -73,8 +73,6 @@ export interface ExchangeStep {
   /** An exchange has ended, whoever began it: this replica has all that the other had. */
   readonly ended: boolean;
 }
-
-type ExchangeMessage = Exclude<Message, PeerMessage | { type: "delta" | "repair" }>;
 
 /** An exchange that this end started. */
 interface Started {

@@ -245,7 +245,8 @@ export function entryBytes({ key, writer, value }: Entry): number {
   return 32 + 3 * (key.length + writer.length) + (value === undefined ? 0 : valueBytes(value));
 }
 
-function valueBytes(value: Value): number {
+/** The most that a value takes in a frame, in bytes. */
+export function valueBytes(value: Value): number {
   if (typeof value === "string") return 5 + 3 * value.length;
   if (value instanceof Uint8Array) return 5 + value.length;
   if (Array.isArray(value)) return value.reduce((sum: number, item) => sum + valueBytes(item), 5);

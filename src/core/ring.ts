@@ -34,7 +34,7 @@ import { compareText } from "./units.ts";
 const VIRTUAL_NODES_DEFAULT = 150;
 
 /** Points of one ring. At 8 bytes each, and 4 more while it is built, this is 200 MB. */
-const POINTS_MAX = 16_777_216;
+export const POINTS_MAX = 16_777_216;
 
 /** Points that the configured shards share: 64 each for the most shards that there may be. */
 const POINTS_CONFIGURED_MAX = 4_194_304;
@@ -51,6 +51,11 @@ export interface HashRingOptions {
 export function virtualNodesFor(shardCount: number): number {
   const share = Math.floor(POINTS_CONFIGURED_MAX / Math.max(1, shardCount));
   return Math.max(1, Math.min(VIRTUAL_NODES_DEFAULT, share));
+}
+
+/** How many points a shard of this weight has. */
+export function pointsOf(virtualNodes: number, weight: number): number {
+  return Math.max(1, Math.round(virtualNodes * weight));
 }
 
 export class HashRing {
@@ -77,7 +82,7 @@ export class HashRing {
     if (typeof shard !== "string") throw new TypeError("Cannot add a shard: its id is no string");
     if (!(weight > 0)) throw new RangeError(`Cannot add "${shard}": its weight is not positive`);
     const before = this.#pointCounts.get(shard) ?? 0;
-    const after = Math.max(1, Math.round(this.#virtualNodes * weight));
+    const after = pointsOf(this.#virtualNodes, weight);
     const pointCount = this.#pointCount - before + after;
     if (pointCount > POINTS_MAX) {
       throw new RangeError(`Cannot add "${shard}": the ring would have over ${POINTS_MAX} points`);

@@ -12,9 +12,10 @@ import type { View } from "./view.ts";
 
 /**
  * `online`: its region answers. `draining`: it does, and gives its shards away. `suspect`: it may not
- * answer. `offline`: it is dead or has left, or no region hosts the shard.
+ * answer. `recovering`: its region is gone for good, or it has none, and a region that answers is about to
+ * take it. `offline`: its region is dead, or gone with nobody there to take the shard.
  */
-export type ShardStatus = "online" | "draining" | "suspect" | "offline";
+export type ShardStatus = "online" | "draining" | "suspect" | "recovering" | "offline";
 
 export interface ShardState {
   readonly shard: ShardId;
@@ -38,12 +39,60 @@ export interface Released extends Omit<Allocation, "region"> {
 export function shardState(view: View, shard: ShardId): ShardState | undefined {
   if (!view.hasShard(shard)) return undefined;
   const { region = null, token = null, writer = null } = view.allocation(shard) ?? {};
-  const status = region === null ? "offline" : statusOf(view, region);
-  return { shard, region, status, documents: 0, memoryBytes: 0, token, writer }; // [R5]
+  const status = statusOf(view, region);
+  return { shard, region, status, ...view.metrics(shard), token, writer }; // [R5]
 }
 
-function statusOf(view: View, region: PeerName): ShardStatus {
-  const member = view.membership.get(region);
+/** The states of all registered shards, by id. */
+export function shardStates(view: View): ShardState[] {
+  return view.shards().map((shard) => shardState(view, shard) as ShardState);
+}
+
+/** What all shards together are and hold. */
+export interface ClusterStats {
+  readonly totalShards: number;
+  readonly onlineShards: number;
+  readonly totalDocuments: number;
+  readonly totalMemoryBytes: number;
+  readonly currentTick: number;
+}
+
+export function clusterStats(view: View, currentTick: number): ClusterStats {
+  const stats = { totalShards: 0, onlineShards: 0, totalDocuments: 0, totalMemoryBytes: 0 };
+  for (const { status, documents, memoryBytes } of shardStates(view)) {
+    stats.totalShards += 1;
+    if (isOnline(status)) stats.onlineShards += 1;
+    stats.totalDocuments += documents;
+    stats.totalMemoryBytes += memoryBytes;
+  }
+  return { ...stats, currentTick };
+}
+
+/** Whether the region of a shard in this status answers. */
+export function isOnline(status: ShardStatus): boolean {
+  return status === "online" || status === "draining";
+}
+
+/** The shard with the fewest documents of those that are online, then with the least memory, then by id. */
+export function leastLoadedShard(view: View): ShardId | undefined {
+  let least: ShardState | undefined;
+  for (const state of shardStates(view)) {
+    if (state.status !== "online") continue;
+    const isLess =
+      least === undefined ||
+      state.documents < least.documents ||
+      (state.documents === least.documents && state.memoryBytes < least.memoryBytes);
+    if (isLess) least = state;
+  }
+  return least?.shard;
+}
+
+function statusOf(view: View, region: PeerName | null): ShardStatus {
+  const member = region === null ? undefined : view.membership.get(region);
+  if (region === null || member?.removed === true) {
+    const isTaken = view.membership.all().some(({ status }) => status === "alive");
+    return isTaken ? "recovering" : "offline";
+  }
   if (member === undefined || member.status === "dead" || member.status === "left")
     return "offline";
   if (member.status === "suspect") return "suspect";

@@ -10,7 +10,6 @@
  * one that is not on a side that hosts stops, and of two of a kind the later started. Who was cut off
  * is not back until an exchange has shown that nobody took its name meanwhile.
  */
-import { planMoves } from "./allocation.ts";
 import type { Connections, DialPurpose } from "./connections.ts";
 import { mayAdmit } from "./downing.ts";
 import type { Remote } from "./event.ts";
@@ -19,7 +18,7 @@ import { MEMBERS_MAX } from "./limits.ts";
 import type { Link } from "./link.ts";
 import { encodeRow, isSameRow, MEMBERS, type MemberRow, type MemberState } from "./membership.ts";
 import type { PeerState } from "./peer-state.ts";
-import { planView } from "./planner.ts";
+import { movesOf } from "./planner.ts";
 import { RowWrites } from "./row-writes.ts";
 import type { Timestamp, WallMs } from "./units.ts";
 import { ALLOCATIONS, encodeAllocation } from "./view.ts";
@@ -53,11 +52,6 @@ export class Standing {
     return this.#state.joined && this.#state.maySideHost && !this.#isAway;
   }
 
-  /** Whether it is in sync with members that may not take it in. */
-  get isWaiting(): boolean {
-    return this.#isSynchronised && !this.#state.joined && !this.#isAdmitted();
-  }
-
   /** An exchange ended. If it began with a member, it makes this peer one. */
   exchanged(link: Link): void {
     const { founding, maySideHost } = this.#state;
@@ -72,8 +66,9 @@ export class Standing {
     const state = this.#state;
     if (state.halted || state.left) return;
     this.#found();
+    state.isWaiting = this.#isSynchronised && !state.joined && !this.#isAdmitted();
     if (this.#isSynchronised && !state.joined) {
-      if (this.#isAdmitted()) this.#enter("joined");
+      if (!state.isWaiting) this.#enter("joined");
     } else if (state.joined) {
       if (!state.maySideHost) this.#isAway = true;
       this.#defend();
@@ -125,22 +120,31 @@ export class Standing {
     return own > other || (own === other && this.#state.options.incarnation > incarnation);
   }
 
+  /** Writes this peer's row anew where it says something else than is true now. */
+  refresh(): void {
+    if (this.#state.joined && !this.#state.left && !this.#isContested) this.#writeRow("alive");
+  }
+
   /** Says goodbye: shards first, then the row [F6]. */
   leave(): void {
     const state = this.#state;
     if (state.left) return;
     if (state.isReady) {
       const { name } = state.options;
-      const view = planView(state);
-      const regions = view.regions.map((region) =>
-        region.name === name ? { ...region, draining: true } : region,
-      );
-      for (const { shard, from, to } of planMoves({ ...view, regions })) {
-        if (from === name) state.write(ALLOCATIONS, shard, encodeAllocation(to));
+      for (const { shard, from, to } of movesOf(state, name)) {
+        const isOurs = from === name && state.view.regionFor(shard) === name;
+        if (isOurs) state.write(ALLOCATIONS, shard, encodeAllocation(to));
       }
     }
     if (state.joined) this.#writeRow("left");
     state.left = true;
+  }
+
+  /** Gives all shards away from now on, or takes some again [A4]. */
+  drain(draining: boolean): void {
+    if (this.#state.draining === draining) return;
+    this.#state.draining = draining;
+    this.#writeRow("alive");
   }
 
   #found(): void {
@@ -155,6 +159,7 @@ export class Standing {
       this.#isSynchronised = founding.isPatienceOver(state.now, links.open().some(isNew));
       return;
     }
+    if (founding.hasTired(state.now)) this.#connections.closeAliens();
     // What is stamped an hour ahead is no founding: nobody could take it over [C4].
     const leadsToOne = (link: Link) => {
       const { founding: stamp } = link.remote;
@@ -265,8 +270,10 @@ export class Standing {
   #row(status: MemberRow["status"]): MemberRow {
     const { incarnation, address, zone, weight } = this.#state.options;
     const [started, joined, since] = [this.#startedMs, this.#joined, this.#since];
+    const { draining, isLeaving, isHosting } = this.#state;
     const own = { incarnation, started, address, zone, weight, joined, since };
-    return { status, ...own, draining: false };
+    const row = { status, ...own, draining: draining || isLeaving };
+    return isHosting ? { ...row, hosts: true } : row;
   }
 }
 

@@ -49,6 +49,12 @@ export interface Timings {
   readonly eraMs: number;
   /** How much older than the era before it must be what an era forgets. */
   readonly eraGraceMs: number;
+  /** How long work in progress may take to finish when its shard moves [H2]. */
+  readonly drainMs: number;
+  /** How long any other phase of a handoff may take, a call that moves a shard, and leaving [H4]. */
+  readonly handoffMs: number;
+  /** How long a claim must have stood before its region serves [H5]. */
+  readonly claimSettleMs: number;
   /** How far two wall clocks may differ before their link carries heartbeats only [C4]. */
   readonly maxDriftMs: number;
 }
@@ -73,6 +79,9 @@ const LAN: Timings = {
   flushMs: 0,
   eraMs: 86_400_000,
   eraGraceMs: 3_600_000,
+  drainMs: 5000,
+  handoffMs: 10_000,
+  claimSettleMs: 100,
   maxDriftMs: 5000,
 };
 

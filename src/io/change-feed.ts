@@ -10,10 +10,10 @@
  * again. Nothing is ever left out silently.
  */
 import type { Change } from "../core/effect.ts";
-import { HearsayError } from "../core/error.ts";
+import { Watcher } from "./watcher.ts";
 
 /** Changes that are kept for a watcher who has not read them yet. At 100 bytes each 1.6 MB. */
-const WATCH_CHANGES_MAX = 16_384;
+export const WATCH_CHANGES_MAX = 16_384;
 
 /** The changes of one type. */
 export type ChangeOf<Type extends Change["type"]> = Extract<Change, { readonly type: Type }>;
@@ -24,13 +24,13 @@ type AnyListener = (change: Change) => void;
 
 /** Every type of change: a listener for anything else would wait for ever. */
 const TYPES: ReadonlySet<string> = new Set<Change["type"]>([
-  ...(["ready", "allocation", "member", "acquire", "release", "era", "warning"] as const),
+  ...(["ready", "allocation", "member", "acquire", "release", "tick", "era", "warning"] as const),
 ]);
 
 export class ChangeFeed {
   readonly #changesMax: number;
   readonly #listeners = new Map<Change["type"], Set<AnyListener>>();
-  readonly #watchers = new Set<Watcher>();
+  readonly #watchers = new Set<Watcher<Change>>();
   #isClosed = false;
 
   constructor(changesMax = WATCH_CHANGES_MAX) {
@@ -56,7 +56,7 @@ export class ChangeFeed {
    * feed is closed, and throws `BUFFER_FULL` once too many changes were left unread.
    */
   watch(signal?: AbortSignal): AsyncIterableIterator<Change> {
-    const watcher = new Watcher(this.#changesMax, () => {
+    const watcher = new Watcher<Change>(this.#changesMax, () => {
       this.#watchers.delete(watcher);
       signal?.removeEventListener("abort", stop);
     });
@@ -84,74 +84,5 @@ export class ChangeFeed {
   close(): void {
     this.#isClosed = true;
     for (const watcher of this.#watchers) watcher.end();
-  }
-}
-
-type Result = IteratorResult<Change, undefined>;
-
-const END: Result = { done: true, value: undefined };
-
-/** The reader's end of a feed: a bounded queue that can be waited for. */
-class Watcher implements AsyncIterableIterator<Change> {
-  readonly #changesMax: number;
-  readonly #onEnd: () => void;
-  #unread: Change[] = [];
-  #read = 0;
-  #waiting: ((result: Result) => void)[] = [];
-  #state: "open" | "lagged" | "ended" = "open";
-
-  constructor(changesMax: number, onEnd: () => void) {
-    this.#changesMax = changesMax;
-    this.#onEnd = onEnd;
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-
-  put(change: Change): void {
-    if (this.#state !== "open") return;
-    const waiting = this.#waiting.shift();
-    if (waiting !== undefined) waiting({ done: false, value: change });
-    else if (this.#unread.length - this.#read < this.#changesMax) this.#unread.push(change);
-    else this.#finish("lagged"); // [S4]
-  }
-
-  end(): void {
-    if (this.#state === "open") this.#finish("ended");
-  }
-
-  async next(): Promise<Result> {
-    const change = this.#unread[this.#read];
-    if (change !== undefined) {
-      this.#read += 1;
-      // An array that is read to the end, or half of a long one, is given back.
-      if (this.#read * 2 > this.#unread.length) {
-        this.#unread = this.#unread.slice(this.#read);
-        this.#read = 0;
-      }
-      return { done: false, value: change };
-    }
-    if (this.#state === "lagged") {
-      this.#state = "ended";
-      const message = `Cannot watch on: over ${this.#changesMax} changes were left unread`;
-      throw new HearsayError("BUFFER_FULL", message);
-    }
-    if (this.#state === "ended") return END;
-    return new Promise((resolve) => this.#waiting.push(resolve));
-  }
-
-  async return(): Promise<Result> {
-    this.end();
-    this.#unread = [];
-    this.#read = 0;
-    return END;
-  }
-
-  #finish(state: "lagged" | "ended"): void {
-    this.#state = state;
-    this.#onEnd();
-    for (const waiting of this.#waiting) waiting(END);
-    this.#waiting = [];
   }
 }

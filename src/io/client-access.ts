@@ -25,6 +25,11 @@ export type Scope = "read" | "write" | "admin";
 
 const SCOPES: readonly Scope[] = ["read", "write", "admin"];
 
+/** Whether who has one scope may do what needs another. */
+export function includesScope(scope: Scope, needed: Scope): boolean {
+  return SCOPES.indexOf(scope) >= SCOPES.indexOf(needed);
+}
+
 /** Fewest characters of a token. */
 const TOKEN_LENGTH_MIN = 16;
 
@@ -59,6 +64,11 @@ export class ClientAccess {
     if (options.tokens !== undefined) this.#read(options.tokens());
   }
 
+  /** Whether there are tokens at all. */
+  get knowsTokens(): boolean {
+    return this.#options.tokens !== undefined;
+  }
+
   /** Throws `AUTH_FAILED`, `RATE_LIMITED` or `FORBIDDEN` unless the request may do what it asks for. */
   check(request: IncomingMessage): void {
     const [path = ""] = (request.url ?? "").split("?");
@@ -69,7 +79,7 @@ export class ClientAccess {
   /** The same for somebody who asks for more than one thing. */
   checkScope(request: IncomingMessage, needed: Scope): void {
     const scope = this.scopeOf(request);
-    if (SCOPES.indexOf(scope) >= SCOPES.indexOf(needed)) return;
+    if (includesScope(scope, needed)) return;
     throw new HearsayError("FORBIDDEN", `Cannot do this: the token has no scope "${needed}"`);
   }
 

@@ -2,7 +2,7 @@
  * The routes of the HTTP API.
  *
  * Each route reads what it was sent, calls the peer, and gives back what the command line prints with
- * `--json`. Bodies have one field at most, and are read by hand; a name that cannot be one is refused
+ * `--json`. Bodies have a field or three, and are read by hand; a name that cannot be one is refused
  * here, so that no message ever quotes what a stranger sent. `__proto__` is an ordinary document.
  *
  * A page of another origin may send requests from a browser on this machine without reading the
@@ -10,24 +10,41 @@
  */
 
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { isIP } from "node:net";
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from "fastify";
 import { HearsayError } from "../core/error.ts";
-import { NAME_PATTERN } from "../core/units.ts";
+import { SHARDS_MAX } from "../core/limits.ts";
+import { isMovesMax } from "../core/plan-settings.ts";
+import { addCoordinator } from "./coordinator-routes.ts";
 import { EventStreams } from "./events-stream.ts";
 import { answerTo, answerWith, type ErrorAnswer, FAULT } from "./http-errors.ts";
+import {
+  badRequest,
+  checkedName,
+  fieldOf,
+  frequenciesOf,
+  objectOf,
+  shardOf,
+  valuesOf,
+} from "./http-fields.ts";
 import { INDEX_PAGE } from "./index-page.ts";
+import { isAllowedOrigin, type Origins } from "./origin.ts";
+import { RPC_PATH } from "./rpc-channel.ts";
 import type { ServedPeer } from "./served-peer.ts";
 import { PEER_PATH } from "./websocket-transport.ts";
 
-/** Size of a body, in bytes. The largest that means anything has about 100. */
+/** Size of a body, in bytes. But for vocabularies, the largest that means anything has about 100. */
 const BODY_BYTES_MAX = 16_384;
+
+/** Size of a body that holds the vocabulary of a shard, in bytes: half a million terms of any language. */
+const VOCABULARY_BYTES_MAX = 8_388_608;
 
 /** Length of a part of a path that is a parameter: the longest name there is, and each character of it escaped. */
 const PARAMETER_LENGTH_MAX = 192;
 
 export interface HttpApiOptions {
   readonly served: ServedPeer;
+  /** Pages that may do more than read. */
+  readonly origins: Origins;
   /** A request failed by a fault of this peer. */
   readonly onFault: (error: unknown) => void;
 }
@@ -35,6 +52,7 @@ export interface HttpApiOptions {
 /** Makes what answers requests. Keeps nothing open by itself. */
 export async function createHttpApi({
   served,
+  origins,
   onFault,
 }: HttpApiOptions): Promise<(request: IncomingMessage, response: ServerResponse) => void> {
   const fail = (error: unknown, reply: FastifyReply): void => {
@@ -51,11 +69,12 @@ export async function createHttpApi({
   });
   app.setErrorHandler((error, _request, reply) => fail(error, reply));
   app.setNotFoundHandler((_request, reply) => send(reply, answerWith(404)));
-  app.addHook("onRequest", async (request) => refuseForeignPage(request));
+  app.addHook("onRequest", async (request) => refuseForeignPage(request, origins));
   readJsonOnly(app);
   addHealth(app, served);
   addReads(app, served);
   addWrites(app, served);
+  addCoordinator(app, served);
   await app.ready();
   return (request, response) => app.routing(request, response);
 }
@@ -80,8 +99,9 @@ function addHealth(app: FastifyInstance, served: ServedPeer): void {
   });
   app.get("/healthz", async () => ({ status: "ok" }));
   app.get("/readyz", async () => {
-    const { ready, why } = served.status();
+    const { ready, why, draining } = served.status();
     if (!ready) throw new HearsayError("NOT_READY", `Not ready: ${why}`);
+    if (draining) throw new HearsayError("NOT_READY", "Not ready: it gives its shards away");
     return { status: "ready" };
   });
   app.get("/metrics", async (_request, reply) => {
@@ -89,10 +109,12 @@ function addHealth(app: FastifyInstance, served: ServedPeer): void {
     reply.type(METRICS_CONTENT_TYPE);
     return metricsOf(served);
   });
-  app.get(PEER_PATH, (_request, reply) => {
-    reply.header("upgrade", "websocket");
-    send(reply, answerWith(426));
-  });
+  for (const path of [PEER_PATH, RPC_PATH]) {
+    app.get(path, (_request, reply) => {
+      reply.header("upgrade", "websocket");
+      send(reply, answerWith(426));
+    });
+  }
 }
 
 function addReads(app: FastifyInstance, served: ServedPeer): void {
@@ -100,12 +122,19 @@ function addReads(app: FastifyInstance, served: ServedPeer): void {
   app.get("/v1/members", async () => served.members());
   app.get("/v1/allocations", async () => served.allocations());
   app.get("/v1/shards", async () => served.shards());
+  app.get("/v1/pins", async () => served.pins());
   app.get("/v1/route", async (request) => {
-    return documentsOf(request.query).map((document) => {
+    return valuesOf(request.query, "document").map((document) => {
       const { shard = null, allocation } = served.locate(document);
       const { region = null, token = null, writer = null } = allocation ?? {};
       return { document, shard, region, token, writer }; // [R1, R5]
     });
+  });
+  app.get("/v1/df", async (request) => {
+    const { documents, frequencies, ...coverage } = served.globalDf(
+      valuesOf(request.query, "term"),
+    );
+    return { documents, frequencies: objectOf(frequencies), ...coverage };
   });
   const streams = new EventStreams();
   app.get("/v1/events", { exposeHeadRoute: false }, (_request, reply) => {
@@ -115,19 +144,40 @@ function addReads(app: FastifyInstance, served: ServedPeer): void {
 
 function addWrites(app: FastifyInstance, served: ServedPeer): void {
   app.put("/v1/allocations/:shard", async (request) => {
-    const region = fieldOf(request.body, "region");
-    return served.allocate(shardOf(request), checkedName("region", region));
+    const region = checkedName("region", fieldOf(request.body, "region"));
+    const pin = checkedFlag("pin", fieldOf(request.body, "pin"));
+    return served.allocate(shardOf(request), region, { pin });
   });
   app.delete("/v1/allocations/:shard", async (request) => {
     return { ...(await served.release(shardOf(request))), region: null };
+  });
+  const options = { bodyLimit: VOCABULARY_BYTES_MAX };
+  app.put("/v1/shards/:shard/frequencies", options, async (request) => {
+    const documents = fieldOf(request.body, "documents") as number; // Judged with the terms.
+    const terms = frequenciesOf(fieldOf(request.body, "terms"));
+    return served.publishFrequencies(shardOf(request), { documents, terms });
   });
   app.post("/v1/rebalance", async (request) => {
     // A dry run that was asked for in the wrong place must not become a real one.
     if (Object.keys(request.query as object).length > 0)
       throw badRequest("dryRun goes into the body");
-    const dryRun = fieldOf(request.body, "dryRun") ?? false;
-    if (typeof dryRun !== "boolean") throw badRequest("dryRun is not true or false");
-    return served.rebalance(dryRun);
+    const dryRun = checkedFlag("dryRun", fieldOf(request.body, "dryRun"));
+    const strategy = fieldOf(request.body, "strategy");
+    const movesMax = fieldOf(request.body, "movesMax");
+    if (movesMax !== undefined && !isMovesMax(movesMax)) {
+      throw badRequest(`movesMax is not null or an integer from 0 to ${SHARDS_MAX}`);
+    }
+    return served.rebalance({
+      dryRun,
+      ...(strategy !== undefined && { strategy: checkedName("strategy", strategy) }),
+      ...(movesMax !== undefined && { movesMax }),
+    });
+  });
+  app.post("/v1/regions/:region/drain", async (request) => {
+    const region = checkedName("region", (request.params as { region: string }).region);
+    const undo = checkedFlag("undo", fieldOf(request.body, "undo"));
+    await served.drain(region, { undo });
+    return { region, draining: !undo };
   });
   app.post("/v1/leave", async (_request, reply) => {
     await served.depart();
@@ -142,43 +192,13 @@ function send(reply: FastifyReply, { status, body }: ErrorAnswer): void {
   reply.code(status).send(body);
 }
 
-function refuseForeignPage({ method, headers }: FastifyRequest): void {
-  const { origin, host } = headers;
-  if (origin === undefined || method === "GET" || method === "HEAD") return;
-  if (URL.canParse(origin)) {
-    // A name that somebody else serves can be made to lead here: only addresses are taken at their word.
-    const own = new URL(origin);
-    const isAddress =
-      isIP(own.hostname.replace(/^\[|\]$/g, "")) > 0 || own.hostname === "localhost";
-    if (own.host === host && isAddress) return;
-  }
+function refuseForeignPage({ method, headers }: FastifyRequest, origins: Origins): void {
+  if (method === "GET" || method === "HEAD" || isAllowedOrigin(headers, origins)) return;
   throw new HearsayError("FORBIDDEN", "Cannot do this for a page of another origin");
 }
 
-function documentsOf(query: unknown): string[] {
-  const { document } = query as { document?: string | string[] };
-  if (document === undefined) throw badRequest("the query names no document");
-  return typeof document === "string" ? [document] : document;
-}
-
-function shardOf(request: FastifyRequest): string {
-  return checkedName("shard", (request.params as { shard: string }).shard);
-}
-
-/** A field of a body that may be absent; so may its field. */
-function fieldOf(body: unknown, field: string): unknown {
-  if (body === undefined) return undefined;
-  if (typeof body !== "object" || body === null || Array.isArray(body)) {
-    throw badRequest("the body is not an object");
-  }
-  return Object.hasOwn(body, field) ? (body as Record<string, unknown>)[field] : undefined;
-}
-
-function checkedName(what: string, value: unknown): string {
-  if (typeof value === "string" && NAME_PATTERN.test(value)) return value;
-  throw badRequest(`${what} is not a name of 1 to 64 letters, digits, ".", "_" and "-"`);
-}
-
-function badRequest(what: string): HearsayError {
-  return new HearsayError("BAD_REQUEST", `Cannot answer: ${what}`);
+/** A field that is true or false, and false where it is absent. */
+function checkedFlag(what: string, value: unknown): boolean {
+  if (value === undefined || typeof value === "boolean") return value ?? false;
+  throw badRequest(`${what} is not true or false`);
 }

@@ -20,6 +20,11 @@ const HTTP_STATUSES: Readonly<Record<ErrorCode, number>> = {
   REGION_NOT_FOUND: 404,
   NOT_OWNER: 409,
   REGION_NOT_ALIVE: 409,
+  TICK_IN_PROGRESS: 409,
+  TICK_NOT_FOUND: 404,
+  TICK_ABORTED: 409,
+  STALE_TICK: 409,
+  NOT_A_PARTICIPANT: 409,
   CLOCK_DRIFT: 409,
   NAME_TAKEN: 409,
   CLUSTER_MISMATCH: 409,
@@ -32,12 +37,15 @@ const HTTP_STATUSES: Readonly<Record<ErrorCode, number>> = {
   STORE_CORRUPT: 500,
   STORE_LOCKED: 500,
   STORE_FAILED: 500,
+  HANDLER_FAILED: 502,
   NO_SHARDS: 503,
   NO_REGION: 503,
   UNREACHABLE: 503,
   NOT_READY: 503,
   CLOSED: 503,
+  HANDOFF_TIMEOUT: 504,
   TIMEOUT: 504,
+  PHASE_TIMEOUT: 504,
 };
 
 /** An answer that says what went wrong. */
@@ -53,7 +61,10 @@ const BY_STATUS: ReadonlyMap<number, readonly [code: ErrorCode, message: string]
   [413, ["FRAME_TOO_LARGE", "Cannot answer: the body of the request is too large"]],
   [414, ["FRAME_TOO_LARGE", "Cannot answer: a name in the path is too long"]],
   [415, ["BAD_REQUEST", "Cannot answer: the body of the request is not application/json"]],
-  [426, ["BAD_REQUEST", "Cannot answer: peers link here, by an upgrade to WebSocket"]],
+  [
+    426,
+    ["BAD_REQUEST", "Cannot answer: peers and clients connect here, by an upgrade to WebSocket"],
+  ],
   [431, ["FRAME_TOO_LARGE", "Cannot answer: the headers of the request are too large"]],
 ] as const);
 

@@ -1,5 +1,5 @@
 /**
- * The one port of a peer: HTTP for people and programs, WebSocket for other peers.
+ * The one port of a peer: HTTP for people and programs, WebSocket for other peers and for clients.
  *
  * Links must be there at once and for ever; the HTTP API is there for whoever asks. So the port is a
  * plain server of Node, and the framework behind it is loaded with the first request: a peer that
@@ -20,6 +20,8 @@ import { LINKS_MAX } from "../core/limits.ts";
 import { formatAddress, type HostAndPort } from "./addresses.ts";
 import type { ClientAccess } from "./client-access.ts";
 import { answerOn, answerTo, answerWith, type ErrorAnswer, FAULT } from "./http-errors.ts";
+import type { Origins } from "./origin.ts";
+import { RPC_PATH } from "./rpc-channel.ts";
 import type { ServedPeer } from "./served-peer.ts";
 import { PEER_PATH } from "./websocket-transport.ts";
 
@@ -41,12 +43,18 @@ const CONNECTIONS_MAX = 2 * LINKS_MAX;
 /** How long answers under way may take once the server closes, in ms. */
 const CLOSE_TIMEOUT_MS = 250;
 
+type AcceptUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+
 export interface HttpServerOptions {
   readonly served: ServedPeer;
   /** Decides what clients may do. Peers do not come by here. */
   readonly access: ClientAccess;
   /** Takes over a socket that asks for an upgrade at `PEER_PATH`. */
-  readonly onPeerUpgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+  readonly onPeerUpgrade: AcceptUpgrade;
+  /** The same at `RPC_PATH`, for clients. */
+  readonly onClientUpgrade: AcceptUpgrade;
+  /** Pages that may do more than read. */
+  readonly origins: Origins;
   /** A request failed by a fault of this peer. */
   readonly onFault: (error: unknown) => void;
 }
@@ -124,16 +132,18 @@ export class HttpServer {
 
   async #load(): Promise<Answer> {
     const { createHttpApi } = await import("./http-api.ts");
-    const { served, onFault } = this.#options;
-    return createHttpApi({ served, onFault });
+    const { served, origins, onFault } = this.#options;
+    return createHttpApi({ served, origins, onFault });
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const [path] = (request.url ?? "").split("?");
-    if (path !== PEER_PATH) answerOn(socket, answerWith(404));
+    const { onPeerUpgrade, onClientUpgrade } = this.#options;
+    if (path !== PEER_PATH && path !== RPC_PATH) answerOn(socket, answerWith(404));
     else if (request.headers.upgrade?.toLowerCase() !== "websocket") {
       answerOn(socket, answerWith(426));
-    } else this.#options.onPeerUpgrade(request, socket, head);
+    } else if (path === PEER_PATH) onPeerUpgrade(request, socket, head);
+    else onClientUpgrade(request, socket, head); // [S2] Another door, and nothing behind it is shared.
   }
 }
 

@@ -57,6 +57,34 @@ export function keyRing(secrets: Secrets | undefined): KeyRing {
   };
 }
 
+/** Secrets that may change while a peer runs. */
+export class LiveKeys {
+  readonly #ask: (() => Secrets) | undefined;
+  readonly #onProblem: (message: string) => void;
+  #ring: KeyRing;
+  #isStale = false;
+
+  /** `ask` has been checked, and may throw later: `onProblem` is told of it once. */
+  constructor(ask: (() => Secrets) | undefined, onProblem: (message: string) => void) {
+    this.#ask = ask;
+    this.#onProblem = onProblem;
+    this.#ring = keyRing(ask?.());
+  }
+
+  /** The ring of the secrets as they are now; while they cannot be had, of those before. */
+  current(): KeyRing {
+    try {
+      this.#ring = keyRing(this.#ask?.());
+      this.#isStale = false;
+    } catch (error) {
+      const message = error instanceof Error ? error.message : "Cannot read the secret";
+      if (!this.#isStale) this.#onProblem(message); // Once, and not for each link.
+      this.#isStale = true;
+    }
+    return this.#ring;
+  }
+}
+
 function hmac(key: string, bytes: Uint8Array): Uint8Array {
   return new Uint8Array(createHmac("sha256", key).update(bytes).digest());
 }

@@ -11,15 +11,18 @@
 import { randomInt } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Change, Effect } from "../core/effect.ts";
 import { HearsayError } from "../core/error.ts";
 import type { CallRequest, MachineEvent } from "../core/event.ts";
+import type { HostTraits } from "../core/host-task.ts";
 import { CALLS_MAX } from "../core/limits.ts";
 import { Machine, type MachineOptions } from "../core/machine.ts";
 import { Random } from "../core/random.ts";
-import type { Address } from "../core/units.ts";
+import type { ShardId } from "../core/units.ts";
 import type { KeyRing } from "../wire/proof.ts";
 import type { Clock } from "./clock.ts";
+import { HostRunner, type RunnableHost } from "./host-runner.ts";
 import { createIncarnation } from "./incarnation.ts";
 import { Runtime } from "./runtime.ts";
 import type { Opened, Store } from "./store.ts";
@@ -30,6 +33,9 @@ const PROTOCOL_VERSIONS = { versionLow: 1, versionHigh: 1 } as const;
 
 /** Seeds are safe integers; this is as many of them as `randomInt` draws from. */
 const SEED_MAX = 2 ** 48 - 1;
+
+/** How a life begins after one that had to end [A0]. */
+export type NextLife = Pick<MachineOptions, "join" | "older">;
 
 export interface LifeOptions {
   readonly machine: Omit<MachineOptions, "incarnation" | "random" | "image">;
@@ -42,8 +48,8 @@ export interface LifeOptions {
   readonly onChange: (change: Change) => void;
   /** Whether this peer serves has changed, and others have been told what that takes. */
   readonly onReadiness: (isReady: boolean) => void;
-  /** This life is over, and another is to begin by joining these addresses. */
-  readonly onReset: (join: readonly Address[], message: string) => void;
+  /** This life is over, and another is to begin. */
+  readonly onReset: (next: NextLife, message: string) => void;
   /** This life is over, and there must be no other. */
   readonly onStop: (error: HearsayError) => void;
   /** A bug, or a disk that failed: nothing runs any more. */
@@ -55,6 +61,20 @@ interface Call {
   readonly reject: (error: HearsayError) => void;
 }
 
+/** A message of a user for a shard, encoded. */
+export interface AskRequest {
+  readonly shard: ShardId;
+  readonly entity: string;
+  readonly timeoutMs: number;
+  readonly body: Uint8Array;
+}
+
+/** Who waits for the answer of an ask. */
+export interface Asker {
+  answered(body: Uint8Array): void;
+  failed(error: HearsayError): void;
+}
+
 export class Life {
   readonly machine: Machine;
   readonly incarnation: string;
@@ -63,6 +83,9 @@ export class Life {
   readonly #transport: WebSocketTransport;
   readonly #calls = new Map<number, Call>();
   #lastCall = 0;
+  readonly #asks = new Map<number, Asker>();
+  #lastAsk = 0;
+  #runner: HostRunner | undefined;
   #wasReady = false;
   /** Why calls are refused from now on. */
   #over: HearsayError | undefined;
@@ -116,19 +139,83 @@ export class Life {
   }
 
   /** Asks the machine; resolves to its answer, once what it wrote is durable. */
-  call(request: CallRequest): Promise<unknown> {
+  call(request: CallRequest, signal?: AbortSignal): Promise<unknown> {
     return new Promise((resolve, reject) => {
       if (this.#over !== undefined) {
         reject(this.#over);
+      } else if (signal?.aborted) {
+        reject(signal.reason);
       } else if (this.#calls.size >= CALLS_MAX) {
         const message = `Cannot ${request.type}: ${CALLS_MAX} calls wait for an answer`;
         reject(new HearsayError("BUFFER_FULL", message)); // [S4]
       } else {
         this.#lastCall += 1;
-        this.#calls.set(this.#lastCall, { resolve, reject });
-        this.deliver({ type: "called", call: this.#lastCall, request });
+        const call = this.#lastCall;
+        this.#calls.set(
+          call,
+          signal === undefined ? { resolve, reject } : this.#given(call, signal, resolve, reject),
+        );
+        this.deliver({ type: "called", call, request });
       }
     });
+  }
+
+  /** A call that is given up when the signal aborts. */
+  #given(
+    call: number,
+    signal: AbortSignal,
+    resolve: Call["resolve"],
+    reject: (reason: unknown) => void,
+  ): Call {
+    const abort = (): void => {
+      this.#calls.delete(call);
+      this.deliver({ type: "abandoned", call });
+      reject(signal.reason);
+    };
+    signal.addEventListener("abort", abort, { once: true });
+    const forget = (): void => signal.removeEventListener("abort", abort);
+    return {
+      resolve: (value) => {
+        forget();
+        resolve(value);
+      },
+      reject: (error) => {
+        forget();
+        reject(error);
+      },
+    };
+  }
+
+  /** Has the shards of this region served by a host, from now on. */
+  host(host: RunnableHost, traits: HostTraits): void {
+    this.#runner = new HostRunner(host, (report) => this.deliver({ type: "hosted", report }));
+    this.deliver({ type: "host-registered", traits });
+  }
+
+  /** Asks a shard; returns what gives the ask up. `asker` is called later, and once, unless given up. */
+  ask(request: AskRequest, asker: Asker): () => void {
+    this.#lastAsk += 1;
+    const ask = this.#lastAsk;
+    if (this.#over !== undefined) {
+      const { code, message } = this.#over;
+      const error = new HearsayError(code, `Cannot ask: ${message}`);
+      queueMicrotask(() => asker.failed(error));
+      return () => {};
+    }
+    this.#asks.set(ask, asker);
+    this.deliver({ type: "asked", ask, ...request });
+    return () => {
+      if (this.#asks.delete(ask)) this.deliver({ type: "ask-given-up", ask });
+    };
+  }
+
+  /** Resolves when the host has let go of all that it was told to let go of, or when that takes too long. */
+  async hostIdle(timeoutMs: number): Promise<void> {
+    if (this.#runner === undefined) return;
+    const timeout = new AbortController();
+    const late = sleep(timeoutMs, undefined, { signal: timeout.signal }).catch(() => {});
+    await Promise.race([this.#runner.idle(), late]);
+    timeout.abort();
   }
 
   /**
@@ -137,6 +224,7 @@ export class Life {
    */
   async end(code: "LEAVING" | "CLOSED", error: HearsayError): Promise<void> {
     this.#refuseCalls(error);
+    this.#runner?.close();
     await Promise.resolve(); // A listener may have asked for this in the middle of a step.
     await Promise.all([this.#runtime.close(), this.#transport.close(code)]);
     await this.#options.store.close();
@@ -170,8 +258,14 @@ export class Life {
       case "answer":
         this.#answer(effect);
         return;
+      case "host":
+        this.#runner?.perform(effect.task);
+        return;
+      case "settle-ask":
+        this.#settleAsk(effect);
+        return;
       case "reset":
-        this.#options.onReset(effect.join, effect.message);
+        this.#options.onReset(effect, effect.message);
         return;
       case "stop":
         this.#options.onStop(new HearsayError(effect.code, effect.message));
@@ -184,8 +278,19 @@ export class Life {
       const waiting = this.#calls.get(call);
       this.#calls.delete(call);
       if (outcome.ok) waiting?.resolve(outcome.value);
-      else waiting?.reject(new HearsayError(outcome.code, outcome.message));
+      else {
+        const { code, message, stragglers } = outcome;
+        waiting?.reject(new HearsayError(code, message, { stragglers }));
+      }
     });
+  }
+
+  #settleAsk({ ask, outcome }: Extract<Effect, { type: "settle-ask" }>): void {
+    const asker = this.#asks.get(ask);
+    if (asker === undefined) return;
+    this.#asks.delete(ask);
+    if (outcome.ok) asker.answered(outcome.body);
+    else asker.failed(new HearsayError(outcome.code, outcome.message));
   }
 
   #refuseCalls(error: HearsayError): void {
@@ -193,5 +298,8 @@ export class Life {
     const calls = [...this.#calls.values()];
     this.#calls.clear();
     for (const { reject } of calls) reject(error);
+    const asks = [...this.#asks.values()];
+    this.#asks.clear();
+    for (const asker of asks) asker.failed(error);
   }
 }

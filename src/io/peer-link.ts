@@ -60,15 +60,6 @@ export interface PeerLinkOptions {
   readonly listener: PeerLinkListener;
 }
 
-/** Statuses with which WebSocket itself closes on what it may not let through: RFC 6455, 7.4.1. */
-const PROTOCOL_STATUSES: ReadonlyMap<number, LinkCloseCode> = new Map([
-  [1002, "MALFORMED_FRAME"],
-  [1003, "MALFORMED_FRAME"],
-  [1007, "MALFORMED_FRAME"],
-  [1008, "MALFORMED_FRAME"],
-  [1009, "FRAME_TOO_LARGE"],
-]);
-
 /** What is reported in place of a status when there was no close frame. */
 const NO_CLOSE_FRAME = 1006;
 
@@ -211,7 +202,7 @@ export class PeerLink {
     this.#state = "ended";
     this.#listener.onClosed({
       clean: this.#code !== undefined || status !== NO_CLOSE_FRAME,
-      code: this.#code ?? codeOfStatus(status) ?? PROTOCOL_STATUSES.get(status),
+      code: this.#code ?? codeOfStatus(status),
       error: this.#error,
     });
   }

@@ -4,11 +4,18 @@
  * The server is a shell around a peer like the library's own `Peer`, and knows nothing of it but this.
  * Everything here may throw or reject with a `HearsayError`, whose code becomes the answer's status.
  */
-import type { Move } from "../core/allocation.ts";
+import type { Move, Pin } from "../core/allocation.ts";
+import type { TickStatus } from "../core/barrier.ts";
+import type { Contribution } from "../core/contribution.ts";
+import type { GlobalDf } from "../core/document-frequency.ts";
 import type { Allocation, Change, Member } from "../core/effect.ts";
 import type { MachineStatus } from "../core/machine.ts";
-import type { Released, ShardState } from "../core/shard-state.ts";
+import type { Replicas } from "../core/replicas.ts";
+import type { ShardMetrics } from "../core/shard-metrics.ts";
+import type { ClusterStats, Released, ShardState } from "../core/shard-state.ts";
+import type { PastTick } from "../core/tick-view.ts";
 import type { PeerName, ShardId } from "../core/units.ts";
+import type { Publication } from "./publication.ts";
 import type { Traffic } from "./websocket-transport.ts";
 
 /** Where a document belongs, as far as that is known. */
@@ -17,17 +24,51 @@ export interface Location {
   readonly allocation: Allocation | undefined;
 }
 
+/** The coordinator's part of a peer: as the library has it. */
+export interface ServedCoordinator {
+  registerShard(options: { readonly key?: string; readonly weight?: number }): Promise<ShardId>;
+  deregisterShard(shard: ShardId): Promise<void>;
+  updateShardMetrics(shard: ShardId, metrics: ShardMetrics): Promise<void>;
+  replicaShards(document: string, count?: number): Replicas;
+  clusterStats(): ClusterStats;
+  startTick(options: {
+    readonly phases?: readonly string[];
+    readonly timeoutMs?: number;
+  }): Promise<number>;
+  phaseComplete(shard: ShardId, phase: string, tick: number): Promise<void>;
+  tickStatus(): TickStatus & { readonly history: readonly PastTick[] };
+}
+
+/** How to plan anew. */
+export interface RebalanceOptions {
+  /** Only says what would move. Default false. */
+  readonly dryRun?: boolean;
+  /**
+   * What to plan by from now on, on all peers: "balanced", "rendezvous", "ring", "pinned", or the name of
+   * one of the `strategies` that all of them were started with. Default: as before, at first "balanced".
+   */
+  readonly strategy?: string;
+  /** Moves between regions at a time, 0 (none at all) to 65 536, null without limit. Default: as before. */
+  readonly movesMax?: number | null;
+}
+
 export interface ServedPeer {
+  readonly coordinator: ServedCoordinator;
   status(): MachineStatus;
   /** What this life of it has sent to other peers. */
   sent(): Traffic;
   members(): Member[];
   allocations(): Allocation[];
   shards(): ShardState[];
+  shard(shard: ShardId): ShardState | undefined;
   locate(document: string): Location;
-  allocate(shard: ShardId, region: PeerName): Promise<Allocation>;
+  allocate(shard: ShardId, region: PeerName, options: { pin: boolean }): Promise<Allocation>;
   release(shard: ShardId): Promise<Released>;
-  rebalance(dryRun: boolean): Promise<Move[]>;
+  publishFrequencies(shard: ShardId, contribution: Contribution): Promise<Publication>;
+  globalDf(terms: Iterable<string>): GlobalDf;
+  rebalance(options: RebalanceOptions): Promise<Move[]>;
+  pins(): Pin[];
+  drain(region: PeerName, options: { undo: boolean }): Promise<void>;
   /** The changes from now on; ends with the signal or the peer. */
   watch(signal: AbortSignal): AsyncIterable<Change>;
   /** Says goodbye to the cluster, and still answers. */

@@ -46,11 +46,28 @@ const STATUSES: Readonly<Record<LinkCloseCode, number>> = {
   SHARD_NOT_FOUND: 4043,
   REGION_NOT_FOUND: 4044,
   REGION_NOT_ALIVE: 4045,
+  HANDOFF_TIMEOUT: 4046,
+  TICK_IN_PROGRESS: 4050,
+  TICK_NOT_FOUND: 4051,
+  TICK_ABORTED: 4052,
+  STALE_TICK: 4053,
+  NOT_A_PARTICIPANT: 4054,
+  PHASE_TIMEOUT: 4055,
+  HANDLER_FAILED: 4056,
 };
 
 const CODES: ReadonlyMap<number, LinkCloseCode> = new Map(
   Object.entries(STATUSES).map(([code, status]) => [status, code as LinkCloseCode]),
 );
+
+/** Statuses with which WebSocket itself closes on what it may not let through: RFC 6455, 7.4.1. */
+const PROTOCOL_STATUSES: ReadonlyMap<number, LinkCloseCode> = new Map([
+  [1002, "MALFORMED_FRAME"],
+  [1003, "MALFORMED_FRAME"],
+  [1007, "MALFORMED_FRAME"],
+  [1008, "MALFORMED_FRAME"],
+  [1009, "FRAME_TOO_LARGE"],
+]);
 
 /** The close frame that says `code`: its status, and its reason of at most 123 bytes. */
 export function closeStatus(code: LinkCloseCode): {
@@ -60,7 +77,7 @@ export function closeStatus(code: LinkCloseCode): {
   return { status: STATUSES[code], reason: code };
 }
 
-/** The code that a close frame's status says; undefined when it says none of ours, such as 1006. */
+/** What a close frame's status says, ours or that of WebSocket; undefined for others, such as 1006. */
 export function codeOfStatus(status: number): LinkCloseCode | undefined {
-  return CODES.get(status);
+  return CODES.get(status) ?? PROTOCOL_STATUSES.get(status);
 }

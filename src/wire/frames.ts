@@ -4,9 +4,9 @@
  * What bytes a message takes is known once it is encoded, and then it is too late: a frame that is too
  * large closes its link. So sizes are bounded from above, with three bytes for each UTF-16 code unit.
  */
-import { FRAME_BYTES_TARGET, FRAME_MESSAGES_MAX } from "../core/limits.ts";
-import type { MapEntries, Message } from "../core/message.ts";
-import { entryBytes, splitEntries } from "../core/replica.ts";
+import { FRAME_BYTES_TARGET, FRAME_MESSAGES_MAX, REFUSAL_LENGTH_MAX } from "../core/limits.ts";
+import type { Answer, Ask, MapEntries, Message, ResponseMessage } from "../core/message.ts";
+import { entryBytes, splitEntries, valueBytes } from "../core/replica.ts";
 import { encodeFrame } from "./codec.ts";
 
 /** Encodes `messages` in order, in as few frames as are not too large. */
@@ -52,7 +52,25 @@ function bytesOf(message: Message): number {
   if ("maps" in message) return bytesOfMaps(message.maps);
   if (message.type === "symbols") return 32 + message.cells.length;
   if (message.type === "want") return 32 + message.ids.length;
+  if (message.type === "request") return 64 + valueBytes(message.call);
+  if (message.type === "response") return 64 + outcomeBytes(message.outcome);
+  if (message.type === "ask") return bytesOfAsk(message);
+  if (message.type === "chunk") return 256 + message.chunk.length;
+  if (message.type === "answer") return bytesOfAnswer(message.outcome);
+  if ("shard" in message) return 64 + 3 * message.shard.length;
   return message.type === "probe" ? 512 : 64;
+}
+
+function outcomeBytes(outcome: ResponseMessage["outcome"]): number {
+  return outcome.ok ? valueBytes(outcome.value) : 3 * REFUSAL_LENGTH_MAX;
+}
+
+function bytesOfAsk({ shard, entity, writer, body }: Ask): number {
+  return 64 + 3 * (shard.length + entity.length + writer.length) + body.length;
+}
+
+function bytesOfAnswer(outcome: Answer["outcome"]): number {
+  return outcome.how === "done" ? 64 + outcome.body.length : 64 + 3 * outcome.message.length;
 }
 
 function bytesOfMaps(maps: readonly MapEntries[]): number {

@@ -9,11 +9,13 @@
  *
  * Rules: SPEC.md, S4 and S5.
  */
-import { REPLICA_ENTRIES_MAX } from "../core/limits.ts";
-import type { Message, ProbeOutcome } from "../core/message.ts";
+import { isErrorCode } from "../core/error.ts";
+import { HOPS_MAX, REFUSAL_LENGTH_MAX, REPLICA_ENTRIES_MAX } from "../core/limits.ts";
+import type { Message, ProbeOutcome, Value } from "../core/message.ts";
 import { CELLS_BYTES_MAX, WANT_BYTES_MAX } from "../core/reconciliation.ts";
 import { SUMMARY_BYTES, SYMBOL_BYTES, SYMBOLS_MAX } from "../core/sketch.ts";
 import type { StampReader, StampWriter } from "./entries.ts";
+import type { Format, MessageOf } from "./format.ts";
 import {
   isAddress,
   isBytes,
@@ -21,8 +23,11 @@ import {
   isIntegerWithin,
   isMsWithin,
   isName,
+  isText,
   MS_MAX,
 } from "./guards.ts";
+import { HOST_FORMATS } from "./host-formats.ts";
+import { copyOf, ownText } from "./sharing.ts";
 
 /** Exchanges on one link and direction are numbered up to this, and then from 0 again. */
 const EXCHANGE_MAX = 65_535;
@@ -40,20 +45,8 @@ const ID_BYTES = 8;
 /** An outcome travels as its place in this list. */
 const PROBE_OUTCOMES: readonly ProbeOutcome[] = ["reached", "refused", "unknown"];
 
-type Fields = readonly unknown[];
-
-interface Format<M extends Message> {
-  /** What it begins with on the wire. Never given to another type; 0 is the table of stamps. */
-  readonly number: number;
-  readonly fieldCount: number;
-  /** How many of them, at the end, are not there where they would say nothing. */
-  readonly optionalCount?: number;
-  readonly write: (message: M, stamps: StampWriter) => Fields;
-  readonly read: (fields: Fields, stamps: StampReader) => M | undefined;
-}
-
 type Formats = {
-  readonly [T in Message["type"]]: Format<Extract<Message, { readonly type: T }>>;
+  readonly [T in Message["type"]]: Format<MessageOf<T>>;
 };
 
 const FORMATS: Formats = {
@@ -236,6 +229,37 @@ const FORMATS: Formats = {
         ? { type: "inquiry-answer", inquiry, heardMs }
         : undefined,
   },
+  request: {
+    number: 14,
+    fieldCount: 4,
+    write: (m) => [m.request, m.hops, m.deadlineMs, m.call],
+    // What the call is, and whether it makes sense, is answered and not refused [P3].
+    read: ([request, hops, deadlineMs, call]) =>
+      isIntegerWithin(request, 1, NUMBER_MAX) &&
+      isIntegerWithin(hops, 1, HOPS_MAX) &&
+      isMsWithin(deadlineMs, 0) &&
+      Array.isArray(call)
+        ? { type: "request", request, hops, deadlineMs, call: copyOf(call) }
+        : undefined,
+  },
+  response: {
+    number: 15,
+    fieldCount: 3,
+    write: ({ request, outcome }) =>
+      outcome.ok
+        ? [request, null, outcome.value]
+        : [request, outcome.code, outcome.message.slice(0, REFUSAL_LENGTH_MAX)],
+    read: ([request, code, value]) => {
+      if (!isIntegerWithin(request, 1, NUMBER_MAX)) return undefined;
+      if (code === null) {
+        return { type: "response", request, outcome: { ok: true, value: copyOf(value as Value) } };
+      }
+      const isRefusal = isErrorCode(code) && isText(value, REFUSAL_LENGTH_MAX);
+      if (!isRefusal) return undefined;
+      return { type: "response", request, outcome: { ok: false, code, message: ownText(value) } };
+    },
+  },
+  ...HOST_FORMATS,
 };
 
 const FORMATS_BY_NUMBER: ReadonlyMap<unknown, Format<Message>> = new Map(

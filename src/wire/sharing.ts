@@ -72,7 +72,7 @@ export function ownValue(value: unknown): Value | undefined {
 }
 
 /** Copies what is text in a value and freezes its arrays. Byte strings are the caller's to give. */
-function copyOf(value: Value): Value {
+export function copyOf(value: Value): Value {
   if (typeof value === "string") return ownText(value);
   if (!Array.isArray(value)) return value;
   return Object.freeze((value as readonly Value[]).map(copyOf));

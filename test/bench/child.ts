@@ -12,9 +12,11 @@ export class Child {
   readonly #process: ChildProcess;
   readonly #exit: Promise<unknown>;
 
-  constructor(module: URL, args: readonly string[] = []) {
+  /** `execArgv` are flags of Node: those of this process unless they are given. */
+  constructor(module: URL, args: readonly string[] = [], execArgv = process.execArgv) {
     // Advanced: bytes stay bytes on the way.
-    this.#process = fork(fileURLToPath(module), args, { serialization: "advanced" });
+    const options = { serialization: "advanced", execArgv } as const;
+    this.#process = fork(fileURLToPath(module), args, options);
     this.#exit = once(this.#process, "exit");
   }
 
@@ -32,6 +34,16 @@ export class Child {
   /** Sends a signal to the process. */
   signal(signal: "SIGKILL" | "SIGSTOP" | "SIGCONT"): void {
     this.#process.kill(signal);
+  }
+
+  get pid(): number {
+    return this.#process.pid ?? 0;
+  }
+
+  /** Sends a signal, and waits for the end. */
+  async kill(signal: "SIGKILL" | "SIGTERM"): Promise<void> {
+    this.#process.kill(signal);
+    await this.#exit;
   }
 
   async end(): Promise<void> {

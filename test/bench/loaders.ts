@@ -104,7 +104,7 @@ interface Peer {
 
 function createPeer(): Peer {
   const replica = new Replica("bench");
-  return { replica, view: new View(replica, SHARD_COUNT), clock: new HybridClock() };
+  return { replica, view: new View(replica, SHARD_COUNT, 1), clock: new HybridClock() };
 }
 
 function takeIn({ replica, view, clock }: Peer, frames: readonly Uint8Array[]): View {

@@ -22,11 +22,16 @@ const BENCHES: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>
   hang: () => import("./hang.ts"),
   idle: () => import("./idle.ts"),
   "false-deaths": () => import("./false-deaths.ts"),
+  move: () => import("./move.ts"),
+  ask: () => import("./ask.ts"),
   footprint: () => import("./footprint.ts"),
   overlay: () => import("./overlay.ts"),
   fifty: () => import("./fifty.ts"),
   glomers: () => import("./glomers.ts"),
   scale: () => import("./scale.ts"),
+  ticks: () => import("./ticks.ts"),
+  df: () => import("./df.ts"),
+  rpc: () => import("./rpc.ts"),
 };
 
 process.exitCode = await main(process.argv.slice(2));

@@ -12,7 +12,7 @@
  *
  * Beside it stands what sending everything takes, which is what catching up costs without a sketch.
  */
-import type { Message } from "../../src/core/message.ts";
+import { isHostMessage, type Message } from "../../src/core/message.ts";
 import { Random } from "../../src/core/random.ts";
 import { Reconciliation } from "../../src/core/reconciliation.ts";
 import { Replica } from "../../src/core/replica.ts";
@@ -114,6 +114,7 @@ function deliver(batch: readonly Message[], { replica, sync }: End, cost: Cost):
 }
 
 function receive(message: Message, replica: Replica, sync: Reconciliation): readonly Message[] {
+  if (isHostMessage(message)) return [];
   if (message.type === "repair" || message.type === "snapshot") replica.merge(message.maps);
   switch (message.type) {
     case "repair":
@@ -125,6 +126,8 @@ function receive(message: Message, replica: Replica, sync: Reconciliation): read
     case "probe-answer":
     case "inquiry":
     case "inquiry-answer":
+    case "request":
+    case "response":
       return [];
     default:
       return sync.receive(message).replies;

@@ -86,7 +86,7 @@ function createView(): View {
   const replica = new Replica("bench");
   const entries = createEntries(SHARDS, (index) => `shard-${index}`);
   replica.merge([{ map: ALLOCATIONS, entries }]);
-  return new View(replica, SHARDS);
+  return new View(replica, SHARDS, 1);
 }
 
 function pathsOf(count: number): string[] {

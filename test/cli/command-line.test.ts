@@ -2,7 +2,7 @@
  * The commands as people and scripts use them, against real peers.
  */
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { type Ended, type PeerRun, Processes } from "../end-to-end/processes.ts";
+import { type Ended, type PeerRun, Processes, until } from "../end-to-end/processes.ts";
 
 let processes = new Processes();
 
@@ -17,6 +17,18 @@ const QUICK = ["--shards", "8", "--timings", "local"];
 const startOne = (...flags: string[]): Promise<PeerRun> =>
   processes.peer(["--name", "peer-1", "--listen", "127.0.0.1:0", ...QUICK, ...flags]).ready();
 
+/** Two peers with four shards each. */
+async function startTwo(): Promise<[PeerRun, PeerRun]> {
+  const a = await startOne();
+  const flags = ["--name", "peer-2", "--listen", "127.0.0.1:0", "--join", a.address];
+  const b = await processes.peer([...flags, ...QUICK]).ready();
+  await until("four shards at each", [a, b], async () => {
+    const tables = await Promise.all([a.allocations(), b.allocations()]);
+    return tables.every((table) => table.filter(({ region }) => region === "peer-2").length === 4);
+  });
+  return [a, b];
+}
+
 const run = (args: string[], environment?: Record<string, string>): Promise<Ended> =>
   processes.run(args, environment).end();
 
@@ -30,7 +42,7 @@ async function jsonOf(peer: PeerRun, ...args: string[]): Promise<unknown> {
 
 test.each([
   ...["start", "dev", "status", "members", "allocations", "shards", "allocate", "release"],
-  ...["route", "rebalance", "watch", "leave"],
+  ...["route", "rebalance", "drain", "replicas", "tick", "watch", "leave", "index", "df", "repair"],
 ])("hearsay %s --help explains itself and does nothing", async (command) => {
   const { code, stdout, stderr } = await run([command, "--help"]);
   expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
@@ -160,6 +172,35 @@ test("allocate, release, route and rebalance print what the contract says", asyn
   expect(await jsonOf(peer, "rebalance", "--dry-run")).toEqual([]);
 });
 
+test("a pin outlasts a plan, and a region drains until that is undone", async () => {
+  const [a, b] = await startTwo();
+  const { shard = "" } = (await a.allocations()).find(({ region }) => region === "peer-1") ?? {};
+  expect(await jsonOf(b, "allocate", shard, "peer-2", "--pin")).toMatchObject({
+    ...{ shard, region: "peer-2" },
+    superseded: { shard, region: "peer-1" },
+  });
+  await jsonOf(a, "rebalance");
+  expect((await a.allocations()).find((each) => each.shard === shard)?.region).toBe("peer-2");
+
+  expect(await jsonOf(a, "drain", "peer-2")).toEqual({ region: "peer-2", draining: true });
+  const regionsAre = (wanted: string) => async () =>
+    (await a.allocations()).map(({ region }) => region).join() === wanted;
+  await until("all shards at peer-1", [a, b], regionsAre(new Array(8).fill("peer-1").join()));
+  const members = (await jsonOf(a, "members")) as { name: string; draining: boolean }[];
+  expect(members.map(({ draining }) => draining)).toEqual([false, true]);
+
+  expect(await jsonOf(a, "drain", "peer-2", "--undo")).toEqual({
+    ...{ region: "peer-2", draining: false },
+  });
+  const isBack = async () =>
+    (await a.allocations()).some((each) => each.shard === shard && each.region === "peer-2");
+  await until("the pin counts again", [a, b], isBack);
+
+  const nobody = await run(["drain", "peer-9", "--json", "--peer", a.address]);
+  expect([nobody.code, nobody.stdout]).toEqual([1, ""]);
+  expect(nobody.stderr).toContain("REGION_NOT_FOUND");
+});
+
 test("more documents than one request can name are routed in order", async () => {
   const peer = await startOne();
   const documents = Array.from({ length: 300 }, (_, index) => `${"long/".repeat(20)}${index}.md`);
@@ -213,4 +254,22 @@ test("a reader that has seen enough ends the command without a complaint", async
   const { code, stderr } = await watching.end();
   expect(stderr).toBe(`hearsay: watching ${peer.address}\n`);
   expect(code).toBe(0);
+});
+
+test("tick starts, completes and shows ticks; replicas says whether there are enough", async () => {
+  const peer = await startOne();
+  expect(await jsonOf(peer, "tick", "status")).toMatchObject({ tick: 0, state: "idle" });
+  expect(await jsonOf(peer, "tick", "start")).toMatchObject({ tick: 1, phase: "sense" });
+  expect(await jsonOf(peer, "tick", "complete", "shard-3", "sense")).toMatchObject({
+    ...{ tick: 1, completed: ["shard-3"], state: "running" },
+  });
+  const text = await run(["tick", "status", "--peer", peer.address]);
+  expect(text.stdout).toMatch(/^phase +sense, of sense, act, decay, advance$/m);
+  const replicas = await jsonOf(peer, "replicas", "notes/monday.md", "2");
+  expect(replicas).toMatchObject({ shards: [{ region: "peer-1" }], complete: false });
+  for (const args of [["tick"], ["tick", "stop"], ["tick", "complete", "shard-3"]]) {
+    expect((await run([...args, "--peer", peer.address])).code).toBe(2);
+  }
+  const again = await run(["tick", "start", "--peer", peer.address]);
+  expect([again.code, again.stderr]).toEqual([1, expect.stringContaining("TICK_IN_PROGRESS")]);
 });

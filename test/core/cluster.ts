@@ -2,10 +2,11 @@
  * A simulated cluster for tests: real machines and codec, virtual time, one seed.
  */
 
+import type { Counts } from "../../sim/host.ts";
 import { Network } from "../../sim/network.ts";
 import { type Outcome, type PeerOptions, SimulatedPeer } from "../../sim/peer.ts";
 import { World } from "../../sim/world.ts";
-import type { Allocation, Change } from "../../src/core/effect.ts";
+import type { Allocation, AskOutcome, Change } from "../../src/core/effect.ts";
 import type { CallRequest } from "../../src/core/event.ts";
 import type { Machine } from "../../src/core/machine.ts";
 import type { Entry, MapEntries } from "../../src/core/message.ts";
@@ -14,6 +15,26 @@ import { TIMINGS } from "../../src/core/timings.ts";
 
 /** A change, when it happened and at which peer. */
 export type Seen = Change & { readonly at: number; readonly peer: string };
+
+export interface Handled {
+  readonly at: number;
+  readonly by: string;
+  readonly shard: string;
+  readonly entity: string;
+  readonly token: number;
+  readonly writer: string;
+  readonly from: string;
+  readonly ask: number;
+}
+
+export interface Acquired {
+  readonly at: number;
+  readonly by: string;
+  readonly shard: string;
+  readonly from: string | undefined;
+  readonly entities: readonly string[];
+  readonly state: Counts | undefined;
+}
 
 interface ClusterOptions extends Partial<Omit<PeerOptions, "name" | "join">> {
   readonly seed?: number;
@@ -28,6 +49,10 @@ export class Cluster {
   readonly world = new World();
   readonly network: Network;
   readonly seen: Seen[] = [];
+  /** What hosts have handled and taken, in order, and how asks ended. */
+  readonly handled: Handled[] = [];
+  readonly acquired: Acquired[] = [];
+  readonly outcomes = new Map<number, AskOutcome>();
   readonly #peers = new Map<string, SimulatedPeer>();
   readonly #answers = new Map<string, Outcome>();
   readonly #options: ClusterOptions;
@@ -58,7 +83,22 @@ export class Cluster {
     const peer = new SimulatedPeer(this.world, this.network, options, this.#random, {
       changed: (_peer, change) => void this.seen.push({ ...change, at: this.world.now, peer: key }),
       answered: (_peer, call, outcome) => void this.#answers.set(`${key} ${call}`, outcome),
+      asked: (_peer, ask, outcome) => void this.outcomes.set(ask, outcome),
+      handled: (_peer, { shard, entity, token, writer, from }, ask) =>
+        void this.handled.push({
+          at: this.world.now,
+          by: key,
+          shard,
+          entity,
+          token,
+          writer,
+          from,
+          ask,
+        }),
+      acquired: (_peer, { shard, from, entities }, state) =>
+        void this.acquired.push({ at: this.world.now, by: key, shard, from, entities, state }),
     });
+    peer.calmHost();
     this.#peers.set(key, peer);
     return peer;
   }
@@ -116,6 +156,19 @@ export class Cluster {
     const answer = this.#answers.get(`${name} ${call}`);
     if (answer === undefined) throw new Error(`"${name}" did not answer`);
     return answer;
+  }
+
+  /** Calls a peer; returns what gives its answer once there is one. */
+  later(name: string, request: CallRequest): () => Outcome | undefined {
+    const call = this.peer(name).call(request);
+    return () => this.#answers.get(`${name} ${call}`);
+  }
+
+  /** Calls a peer and waits for the answer. */
+  callUntil(name: string, request: CallRequest, msMax: number): Outcome {
+    const answer = this.later(name, request);
+    this.runUntil(() => answer() !== undefined, msMax);
+    return answer() as Outcome;
   }
 
   allocate(name: string, shard: string, region: string): Outcome {

@@ -5,9 +5,15 @@ import type { Stamp } from "../../src/core/units.ts";
 
 const T: Timings = { ...TIMINGS.lan, foundAfterMs: 3000, joinTimeoutMs: 30_000 };
 
-function founding(options: { name?: string; joins?: boolean; stamp?: Stamp } = {}): Founding {
-  const { name = "b", joins = true, stamp } = options;
-  return new Founding({ name, timings: T, joins, stamp }, 100);
+interface Given {
+  readonly name?: string;
+  readonly joins?: boolean;
+  readonly stamp?: Stamp;
+  readonly older?: Stamp;
+}
+
+function founding({ name = "b", joins = true, stamp, older }: Given = {}): Founding {
+  return new Founding({ name, timings: T, joins, stamp, older }, 100);
 }
 
 test("[A0] a peer without addresses to join founds at once", () => {
@@ -85,4 +91,20 @@ test("[A0] with a table from the disk a peer serves when it joins nobody, or whe
   expect(joining.isPatienceOver(3099, false)).toBe(false);
   expect(joining.isPatienceOver(3100, false)).toBe(true);
   expect(joining.isPatienceOver(1e6, true)).toBe(false);
+});
+
+const at = (time: number): Stamp => ({ time, writer: "w" });
+
+test("[A0] who gave way to a founding takes no younger one until it has waited joinTimeoutMs", () => {
+  const [older, younger] = [at(5), at(6)];
+  const peer = founding({ older });
+  expect(peer.compare(younger)).toBe("younger");
+  expect(peer.compare(older)).toBe("same");
+  expect(peer.compare(at(4))).toBe("same");
+  expect(peer.compare(undefined)).toBe("same");
+  expect(peer.hasTired(30_099)).toBe(false);
+  expect(peer.compare(younger)).toBe("younger");
+  expect(peer.hasTired(30_100)).toBe(true);
+  expect(peer.hasTired(30_101)).toBe(false);
+  expect(peer.compare(younger)).toBe("same");
 });

@@ -364,6 +364,7 @@ test("a halted machine does nothing more, and wants not to be woken", () => {
   expect(reset).toEqual({
     type: "reset",
     join: ["z:1"],
+    older,
     message: 'Beginning again with the table of "z": it belongs to an older cluster',
   });
   expect(driven.machine.deadline()).toBe(Number.POSITIVE_INFINITY);

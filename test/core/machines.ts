@@ -160,3 +160,11 @@ export function verdictEntry(
 export function allocationEntry(shard: string, region: string, ms: number, writer = "w"): Entry {
   return { key: shard, value: encodeAllocation(region), time: at(ms), writer };
 }
+
+/** A heartbeat that says nothing but that its sender is there, at the same time. */
+export function beat(now: number): Message {
+  return {
+    ...{ type: "heartbeat", sentAt: now, echo: -1, echoDelayMs: 0, heardMs: 0 },
+    ...{ stepMs: 0, leadMs: 0, everyMs: 250, wallMs: WALL_MS + now },
+  };
+}

@@ -1,5 +1,7 @@
 import { expect, test } from "vitest";
+import type { Move } from "../../src/core/allocation.ts";
 import { EMPTY_IMAGE } from "../../src/core/disk-image.ts";
+import { SETTINGS } from "../../src/core/founding.ts";
 import {
   encodeRow,
   encodeVerdict,
@@ -9,8 +11,10 @@ import {
 } from "../../src/core/membership.ts";
 import type { MapEntries, Value } from "../../src/core/message.ts";
 import { PeerState } from "../../src/core/peer-state.ts";
-import { Planner } from "../../src/core/planner.ts";
+import { encodePin, encodePlan, PINS, PLAN_KEY } from "../../src/core/plan-settings.ts";
+import { Planner, planOf } from "../../src/core/planner.ts";
 import { Random } from "../../src/core/random.ts";
+import type { Strategy } from "../../src/core/strategy.ts";
 import { TIMINGS } from "../../src/core/timings.ts";
 import { ALLOCATIONS, encodeAllocation } from "../../src/core/view.ts";
 import { member } from "./members.ts";
@@ -24,11 +28,12 @@ class Region {
   readonly planner: Planner;
   #time = 1;
 
-  constructor(name = "a", shardCount = 6) {
+  constructor(name = "a", shardCount = 6, strategies: Readonly<Record<string, Strategy>> = {}) {
     const options = {
       ...{ name, cluster: "x", incarnation: `${name}1`, address: `${name}:1`, shardCount },
       ...{ zone: null, weight: 1, join: [], downing: "off" as const, timings: TIMINGS.lan },
       ...{ random: new Random(1), image: EMPTY_IMAGE },
+      strategies: new Map(Object.entries(strategies)),
     };
     this.state = new PeerState(options, 0, WALL_MS);
     this.state.joined = true;
@@ -59,6 +64,16 @@ class Region {
     });
   }
 
+  /** What the whole cluster has to do. */
+  plan(): readonly Move[] {
+    const plan = planOf(this.state);
+    if (!plan.ok) throw new Error(plan.why);
+    return plan.moves;
+  }
+
+  /** Warnings since the last time. */
+  readonly warnings: string[] = [];
+
   /** Runs the planner at a moment, and returns what it wrote: `shard-0 a`. */
   settle(now: number): string[] {
     this.state.now = now;
@@ -66,7 +81,10 @@ class Region {
     this.planner.settle();
     this.state.membersChanged = false;
     const own: MapEntries[] = [];
-    this.state.finish({ push: (maps) => void own.push(...maps) });
+    for (const effect of this.state.finish({ push: (maps) => void own.push(...maps) })) {
+      if (effect.type !== "notify" || effect.change.type !== "warning") continue;
+      this.warnings.push(effect.change.message);
+    }
     return own.flatMap(({ entries }) =>
       entries.map(({ key, value }) => `${key} ${(value as readonly Value[])[0]}`),
     );
@@ -157,7 +175,7 @@ test("[A3] two regions with equal replicas make the same plan", () => {
     region.hold("aaaaaaaaaaaabc");
     return region;
   });
-  const [first, ...others] = regions.map((region) => region.planner.plan());
+  const [first, ...others] = regions.map((region) => region.plan());
   expect(first?.length).toBeGreaterThan(5);
   for (const other of others) expect(other).toEqual(first);
 });
@@ -237,7 +255,7 @@ test("[A3] what people allocate by hand is left alone until members change or so
   for (let now = 5000; now < 20_000; now += 500) expect(region.settle(now)).toEqual([]);
   expect(region.table).toBe("aaaaab");
   region.planner.wake();
-  expect(region.planner.plan()).toHaveLength(2);
+  expect(region.plan()).toHaveLength(2);
   region.settle(20_000 + SETTLE_MS);
   expect([...region.table].sort().join("")).toBe("aaabbb");
 });
@@ -246,8 +264,93 @@ test("[A5] the plan of a balanced table is empty, and the planner rests", () => 
   const region = new Region();
   for (const name of ["a", "b", "c"]) region.row(name);
   region.hold("abcabc");
-  expect(region.planner.plan()).toEqual([]);
+  expect(region.plan()).toEqual([]);
   region.settle(0);
   region.settle(SETTLE_MS);
   expect(region.planner.deadline()).toBe(Number.POSITIVE_INFINITY);
+});
+
+test("[A4] a pin takes its shard along, and lets it go when it is taken off", () => {
+  const region = new Region();
+  for (const name of ["a", "b"]) region.row(name);
+  region.hold("aaabbb");
+  region.settle(0);
+  region.settle(SETTLE_MS);
+  region.put(PINS, "shard-0", encodePin("b"));
+  expect(region.settle(1000)).toEqual([]);
+  expect(region.settle(1000 + SETTLE_MS)).toContain("shard-0 b");
+  expect(region.table[0]).toBe("b");
+  region.put(PINS, "shard-0", undefined);
+  expect(region.state.view.pins()).toEqual([]);
+});
+
+test("[A4] what all plan by is replicated, and taken up at once", () => {
+  const region = new Region();
+  for (const name of ["a", "b", "c"]) region.row(name);
+  region.hold("aaaaaa");
+  region.put(SETTINGS, PLAN_KEY, encodePlan({ strategy: "balanced", movesMax: 1 }));
+  region.settle(0);
+  expect(region.settle(SETTLE_MS)).toHaveLength(1);
+  expect(region.settle(2 * SETTLE_MS)).toHaveLength(1);
+  region.put(SETTINGS, PLAN_KEY, encodePlan({ strategy: "pinned", movesMax: null }));
+  region.settle(3000);
+  expect(region.settle(3000 + SETTLE_MS)).toEqual([]);
+});
+
+test("[A4] who cannot run the strategy gives nothing away, says so once, and claims orphans", () => {
+  const region = new Region();
+  for (const name of ["a", "b"]) region.row(name);
+  region.hold("aaaaab");
+  region.put(SETTINGS, PLAN_KEY, encodePlan({ strategy: "by-tenant", movesMax: null }));
+  region.settle(0);
+  expect(region.settle(SETTLE_MS)).toEqual([]);
+  region.put(ALLOCATIONS, "shard-5", undefined);
+  region.verdict("b", "removed");
+  expect(region.settle(1000)).toEqual(["shard-5 a"]);
+  region.settle(1000 + SETTLE_MS);
+  expect(region.warnings).toEqual(["Moving no shards: this peer does not know the strategy"]);
+});
+
+test("[A4] settings that make no sense are no plan, and end nothing", () => {
+  const senseless = [
+    null,
+    [],
+    ["balanced"],
+    ["balanced", -1],
+    ["balanced", 0.5],
+    [7, null],
+    ["", 1],
+  ];
+  for (const value of senseless) {
+    const region = new Region();
+    for (const name of ["a", "b"]) region.row(name);
+    region.hold("aaaaaa");
+    region.put(SETTINGS, PLAN_KEY, value as Value);
+    region.put(PINS, "shard-0", value as Value);
+    region.settle(0);
+    expect(region.settle(SETTLE_MS), JSON.stringify(value)).toEqual([]);
+  }
+});
+
+test("[L4] a strategy that wants a shard back and forth moves it a few times, and then nothing", () => {
+  const swap: Strategy = ({ allocations, regions }) =>
+    allocations.map(({ shard, region }) => {
+      const other = regions.find(({ name }) => name !== region);
+      return [shard, other?.name ?? region] as const;
+    });
+  const region = new Region("a", 2, { swap });
+  for (const name of ["a", "b"]) region.row(name);
+  region.hold("aa");
+  region.put(SETTINGS, PLAN_KEY, encodePlan({ strategy: "swap", movesMax: null }));
+  region.settle(0);
+  for (let round = 1; round <= 4; round += 1) {
+    expect(region.settle(round * SETTLE_MS)).toHaveLength(2);
+    region.hold("aa"); // The other region does as it is told.
+  }
+  expect(region.settle(5 * SETTLE_MS)).toEqual([]);
+  expect(region.warnings).toEqual(["Moving no shards: the strategy moves shards back and forth"]);
+  expect(region.planner.deadline()).toBe(Number.POSITIVE_INFINITY);
+  region.row("c"); // Another reason, another chance.
+  region.settle(10_000);
+  expect(region.settle(10_000 + SETTLE_MS)).toHaveLength(2);
 });

@@ -18,7 +18,7 @@ const allocation = (shard: string, region: string | undefined, time = 1, writer 
 
 function viewOf(...entries: readonly Entry[]): { replica: Replica; view: View } {
   const replica = new Replica("x");
-  const view = new View(replica, SHARDS);
+  const view = new View(replica, SHARDS, 1);
   view.apply(replica.merge([{ map: ALLOCATIONS, entries }]));
   return { replica, view };
 }
@@ -32,7 +32,7 @@ test("[R6] shard-0 to shard-(n-1) are registered by configuration, and nothing i
 });
 
 test("[R1] without shards routing answers nothing", () => {
-  const view = new View(new Replica("x"), 0);
+  const view = new View(new Replica("x"), 0, 1);
   expect([view.shardFor("d"), view.allocationFor("d"), view.shards()]).toEqual([
     undefined,
     undefined,
@@ -154,7 +154,7 @@ test("[G9] a view kept entry by entry is the one computed anew from the replica"
     fc.property(fc.array(entry, { maxLength: 40 }), (all) => {
       const { replica, view } = viewOf();
       for (const maps of all) view.apply(replica.merge([maps]));
-      const anew = new View(replica, SHARDS);
+      const anew = new View(replica, SHARDS, 1);
       expect(view.members()).toEqual(anew.members());
       expect(view.membership.all()).toEqual(anew.membership.all());
       expect(view.allocations()).toEqual(anew.allocations());

@@ -246,17 +246,19 @@ test("[S4] headers and paths have a limit, and what is no HTTP is told so", asyn
   expect(a.isReady).toBe(true);
 });
 
-test("only peers are upgraded, and everybody else is told why not", async () => {
+test("only peers and clients are upgraded, and everybody else is told why not", async () => {
   const a = await start("a");
   const upgrade = (path: string, to = "websocket") =>
     askRaw(a, `GET ${path} HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: ${to}\r\n\r\n`);
-  for (const path of ["/", "/rpc", "/peers", "/peer/", "/v1/status", "/healthz?x=/peer"]) {
+  for (const path of ["/", "/rpc/", "/peers", "/peer/", "/v1/status", "/healthz?x=/peer"]) {
     expect(await upgrade(path)).toMatch(/^HTTP\/1\.1 404 .*BAD_REQUEST/s);
   }
-  expect(await upgrade("/peer", "h2c")).toMatch(/^HTTP\/1\.1 426 /);
-  const plain = await ask(a, "GET", "/peer");
-  expectError(plain, 426, "BAD_REQUEST");
-  expect(plain.headers.upgrade).toBe("websocket");
+  for (const path of ["/peer", "/rpc"]) {
+    expect(await upgrade(path, "h2c")).toMatch(/^HTTP\/1\.1 426 /);
+    const plain = await ask(a, "GET", path);
+    expectError(plain, 426, "BAD_REQUEST");
+    expect(plain.headers.upgrade).toBe("websocket");
+  }
   expect(a.isReady).toBe(true);
 });
 
@@ -292,6 +294,10 @@ test("a page of another origin can read nothing new and write nothing", async ()
   expectError(await ask(a, "POST", "/v1/leave", undefined, rebound), 403, "FORBIDDEN");
   const own = { origin: `http://${a.address}` };
   expect(await ask(a, "PUT", path, { region: "a" }, own)).toMatchObject({ status: 200 });
+  const b = await start("b", { origins: ["https://example.org"] });
+  expect(await ask(b, "POST", "/v1/rebalance", {}, foreign)).toMatchObject({ status: 200 });
+  const itself = { origin: `http://${b.address}` };
+  expectError(await ask(b, "POST", "/v1/rebalance", {}, itself), 403, "FORBIDDEN");
 });
 
 test("[A3] a plan can be asked for, and carried out", async () => {

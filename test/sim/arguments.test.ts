@@ -37,6 +37,7 @@ const requests: fc.Arbitrary<RunRequest> = fc.record(
     meshMax: fc.integer({ min: 1, max: 1000 }),
     startSpreadMs: positive(1e6),
     isCoreHealed: fc.boolean(),
+    hosts: fc.boolean(),
   },
   { requiredKeys: ["seed"] },
 );

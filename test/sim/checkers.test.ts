@@ -75,7 +75,7 @@ test("[I4] a hybrid clock far ahead of its wall clock is found", () => {
 test("[I5] a write that cannot be read where it was made is found", () => {
   const show = (regions: Record<string, string>, token: number) =>
     rulesOf(
-      (report) => new CallsChecker(report),
+      (report) => new CallsChecker(report, () => 0),
       (checker) => {
         const a = peerOf("a", { regions });
         checker.expect(a, 1, { shard: "s", region: "b" });
@@ -91,7 +91,7 @@ test("[I5] a write that cannot be read where it was made is found", () => {
 test("[I5] a refusal for another reason than the state of the cluster is found", () => {
   const show = (code: "NOT_READY" | "SHARD_NOT_FOUND") =>
     rulesOf(
-      (report) => new CallsChecker(report),
+      (report) => new CallsChecker(report, () => 0),
       (checker) => checker.answered(peerOf("a"), 1, { ok: false, code, message: "" }),
     );
   expect(show("NOT_READY")).toEqual([]);
@@ -199,7 +199,7 @@ test("[I16] what comes from another cluster is found wherever it stands", () => 
 test("[I17] an acknowledged write that is gone is found, unless its disk was lost", () => {
   const show = (entries: readonly Entry[], isWiped = false) =>
     rulesOf(
-      (report) => new CallsChecker(report),
+      (report) => new CallsChecker(report, () => 0),
       (checker) => {
         const a = peerOf("a", { entries });
         checker.expect(a, 1, { shard: "k", region: "b" });

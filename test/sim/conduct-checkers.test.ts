@@ -6,6 +6,7 @@ import { HostingChecker } from "../../sim/checkers/hosting.ts";
 import { FORGED_ZONE, IntrusionChecker } from "../../sim/checkers/intrusion.ts";
 import { ResourcesChecker } from "../../sim/checkers/resources.ts";
 import { SuspicionsChecker } from "../../sim/checkers/suspicions.ts";
+import type { SimulatedPeer } from "../../sim/peer.ts";
 import type { CallRequest } from "../../src/core/event.ts";
 import type { Entry, Message } from "../../src/core/message.ts";
 import { NO_ERA } from "../../src/core/message.ts";
@@ -228,13 +229,12 @@ test("[S8] a forged row that stands in the end is found", () => {
   expect(show(FORGED_ZONE)).toEqual(["S8"]);
 });
 
-/** The rules that "a" breaks by writing an allocation while it sees the others in these states. */
-function allocating(
-  states: Record<string, "alive" | "dead" | "removed">,
-  from: string,
-  to: string,
-  request?: CallRequest,
-): string[] {
+const allocated = (time: number, region: string, writer: string) => [
+  { map: "allocations", entries: [{ key: "shard-0", value: [region], time, writer }] },
+];
+
+/** A peer "a" that sees the others in these states. */
+function seeing(states: Record<string, "alive" | "dead" | "removed">): SimulatedPeer {
   const a = alive("a");
   const members = Object.entries({ a: "alive", ...states })
     .sort()
@@ -246,9 +246,17 @@ function allocating(
     get: (name: string) => members.find((member) => member.name === name),
   };
   Object.assign(a.machine?.view ?? {}, { membership });
-  const allocated = (time: number, region: string, writer: string) => [
-    { map: "allocations", entries: [{ key: "shard-0", value: [region], time, writer }] },
-  ];
+  return a;
+}
+
+/** The rules that "a" breaks by writing an allocation while it sees the others in these states. */
+function allocating(
+  states: Record<string, "alive" | "dead" | "removed">,
+  from: string,
+  to: string,
+  request?: CallRequest,
+): string[] {
+  const a = seeing(states);
   return rulesOf(
     (report) => new HostingChecker(report),
     (checker) => {
@@ -267,6 +275,26 @@ test("[A2, A3] a region that takes from the living, or gives to the dead, is fou
   expect(allocating({ b: "removed", c: "alive" }, "b", "c")).toEqual(["A3"]);
   expect(allocating({ b: "alive" }, "a", "b")).toEqual([]);
   expect(allocating({ b: "dead", c: "alive" }, "a", "b")).toEqual(["A2"]);
+});
+
+test("[L4] a region that gives a shard away again and again for no new reason is found", () => {
+  const a = seeing({ b: "alive" });
+  const show = (gifts: number, reasonAfter = gifts) =>
+    rulesOf(
+      (report) => new HostingChecker(report),
+      (checker) => {
+        checker.booted(a);
+        for (let gift = 0; gift < gifts; gift += 1) {
+          if (gift === reasonAfter) checker.persisted(a, [{ map: "members", entries: [] }]);
+          checker.persisted(a, allocated(2 * gift, "a", "b"));
+          checker.persisted(a, allocated(2 * gift + 1, "b", "a"));
+          checker.stepped(a, { type: "woken" });
+        }
+      },
+    );
+  expect(show(4)).toEqual([]);
+  expect(show(5)).toEqual(["L4"]);
+  expect(show(8, 4)).toEqual([]);
 });
 
 test("[A1] what a user asks for is no region's fault", () => {

@@ -32,6 +32,7 @@ const worlds = fc.record({
   diskMs: fc.constantFrom(0, 0.3, 8),
   startSpreadMs: fc.constantFrom(0, 50, 6000),
   isCoreHealed: fc.boolean(),
+  hosts: fc.boolean(),
 });
 
 /** One peer is no quorum of two. */

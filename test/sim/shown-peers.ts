@@ -45,6 +45,7 @@ export function peerOf(name: string, shown: Shown = {}): SimulatedPeer {
       shards: () => Object.keys(regions),
       regionFor: (shard: string) => regions[shard],
       allocation,
+      course: () => ({}),
       allocations,
       allocationFor: (document: string) =>
         allocation(Object.keys(regions)[document.length % 2] ?? ""),

@@ -36,8 +36,15 @@ test("[S1] the statuses of version 1 do not change", () => {
   ]);
 });
 
+test("[S1] what WebSocket itself refuses is a bad frame", () => {
+  for (const status of [1002, 1003, 1007, 1008]) {
+    expect(codeOfStatus(status)).toBe("MALFORMED_FRAME");
+  }
+  expect(codeOfStatus(1009)).toBe("FRAME_TOO_LARGE");
+});
+
 test("[S1] a status that is none of ours says nothing", () => {
-  for (const status of [1000, 1001, 1005, 1006, 1009, 1011, 3999, 4005, 4999, Number.NaN]) {
+  for (const status of [1000, 1001, 1005, 1006, 1011, 3999, 4005, 4999, Number.NaN]) {
     expect(codeOfStatus(status)).toBeUndefined();
   }
 });

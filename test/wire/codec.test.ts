@@ -1,7 +1,12 @@
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { FRAME_BYTES_MAX, FRAME_MESSAGES_MAX, REPLICA_MAPS_MAX } from "../../src/core/limits.ts";
+import {
+  FRAME_BYTES_MAX,
+  FRAME_MESSAGES_MAX,
+  MESSAGE_BYTES_MAX,
+  REPLICA_MAPS_MAX,
+} from "../../src/core/limits.ts";
 import type { MapEntries, Message, Value } from "../../src/core/message.ts";
 import {
   decodeFrame,
@@ -97,7 +102,7 @@ test.each([
   ["a number instead of messages", 7],
   ["text instead of a message", ["delta"]],
   ["an empty message", [[]]],
-  ["a message of an unknown type", [[14, 0]]],
+  ["a message of an unknown type", [[99, 0]]],
   ["a message whose type is text", [["8", 0]]],
   ["a message whose type is a list", [[[8], 0]]],
   [
@@ -180,6 +185,33 @@ test.each([
   ["an inquiry with the number -1", [[17, -1, "p", "i"]]],
   ["an answer from the future", [[18, 0, -2]]],
   ["an answer of text", [[18, 0, "0"]]],
+  ["a request numbered 0", [[14, 0, 1, 0, []]]],
+  ["a request that was not passed on", [[14, 1, 0, 0, []]]],
+  ["a request that was passed on too often", [[14, 1, 3, 0, []]]],
+  ["a request whose time is negative", [[14, 1, 1, -1, []]]],
+  ["a request whose time is text", [[14, 1, 1, "1", []]]],
+  ["a request without a call", [[14, 1, 1, 0, null]]],
+  ["an ask of no shard", [[20, 1, 1, "", "", 1, 1, "", new Uint8Array(1)]]],
+  ["an ask for longer than a day", [[20, 1, 1, "a", "", 86_400_001, 1, "", new Uint8Array(1)]]],
+  [
+    "an ask for an entity with too long a name",
+    [[20, 1, 1, "a", "e".repeat(129), 1, 1, "", new Uint8Array(1)]],
+  ],
+  ["an ask whose body is text", [[20, 1, 1, "a", "", 1, 1, "", "body"]]],
+  [
+    "an ask whose body is too large",
+    [[20, 1, 1, "a", "", 1, 1, "", new Uint8Array(MESSAGE_BYTES_MAX + 1)]],
+  ],
+  ["an answer that is neither done nor refused", [[21, 1, 3, ["TIMEOUT", "m"]]]],
+  ["an answer that failed without a code", [[21, 1, 2, ["WHAT", "m"]]]],
+  ["an answer that was done with text", [[21, 1, 0, "body"]]],
+  ["a chunk without a number", [[22, "a", 1, -1, true, new Uint8Array(1)]]],
+  ["a chunk that was taken in no known way", [[23, "a", 1, 1, 3]]],
+  ["a stop of nothing", [[24, null, 1]]],
+  ["a response numbered 0", [[15, 0, null, null]]],
+  ["a response with a code that is none", [[15, 1, "SECRET", "message"]]],
+  ["a response with a code and no message", [[15, 1, "TIMEOUT", ""]]],
+  ["a response with a message that is too long", [[15, 1, "TIMEOUT", "m".repeat(513)]]],
 ])("[S4] a frame with %s is refused", (_, elements) => {
   const decoded = decodeFrame(pack(elements as readonly unknown[]));
   expect(decoded).toMatchObject({ ok: false, code: "MALFORMED_FRAME" });

@@ -2,6 +2,8 @@
  * Messages for the tests of the wire: one pinned sample of each type, and arbitrary ones.
  */
 import fc from "fast-check";
+import { ERROR_CODES } from "../../src/core/error.ts";
+import { ASK_TIMEOUT_MS_MAX, HOPS_MAX, REFUSAL_LENGTH_MAX } from "../../src/core/limits.ts";
 import type { Entry, MapEntries, Message, Value } from "../../src/core/message.ts";
 
 const WRITER_A = "mhz0qk3c-Xu1pA3fLSGqk3nB0w3zR0Q-0";
@@ -75,6 +77,36 @@ export const SAMPLES: Samples = {
   pulse: { type: "pulse", heardMs: 12, everyMs: 250, asks: true },
   inquiry: { type: "inquiry", inquiry: 9, subject: "peer-1", incarnation: "mh3x-peer-1" },
   "inquiry-answer": { type: "inquiry-answer", inquiry: 9, heardMs: -1 },
+  request: {
+    type: "request",
+    request: 9,
+    hops: 1,
+    deadlineMs: 10_000,
+    call: [1, "shard-3", 120, 65_536],
+  },
+  response: {
+    type: "response",
+    request: 9,
+    outcome: { ok: false, code: "NO_REGION", message: "Cannot do this: no region" },
+  },
+  ask: {
+    ...{ type: "ask", ask: 300, since: 7, shard: "shard-12", entity: "room/é", remainingMs: 4999 },
+    ...{ token: NEWEST, writer: WRITER_A, body: new Uint8Array([0xa2, 0x68, 0x69]) },
+  },
+  answer: {
+    type: "answer",
+    ask: 300,
+    outcome: { how: "refused", code: "NOT_OWNER", message: "m" },
+  },
+  chunk: {
+    ...{ type: "chunk", shard: "shard-12", token: NEWEST, number: 2, isLast: false },
+    chunk: new Uint8Array([1, 2, 3]),
+  },
+  "chunk-taken": {
+    ...{ type: "chunk-taken", shard: "shard-12", token: NEWEST, number: 2, how: "unwanted" },
+  },
+  stop: { type: "stop", shard: "shard-12", token: NEWEST },
+  stopped: { type: "stopped", shard: "shard-12", token: NEWEST },
 };
 
 /** Names that are trouble where objects serve as maps. */
@@ -189,6 +221,49 @@ const FIELDS: Arbitraries = {
     inquiry: fc.maxSafeNat(),
     heardMs: fc.oneof(fc.constant(-1), ms),
   }),
+  request: fc.record({
+    request: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
+    hops: fc.integer({ min: 1, max: HOPS_MAX }),
+    deadlineMs: ms,
+    call: fc.array(values, { maxLength: 5 }),
+  }),
+  response: fc.record({
+    request: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
+    outcome: fc.oneof(
+      fc.record({ ok: fc.constant(true as const), value: values }),
+      fc.record({
+        ok: fc.constant(false as const),
+        code: fc.constantFrom(...ERROR_CODES),
+        message: fc.string({ minLength: 1, maxLength: REFUSAL_LENGTH_MAX }),
+      }),
+    ),
+  }),
+  ask: fc.record({
+    ...{ ask: fc.maxSafeNat(), since: fc.maxSafeNat(), shard: names, entity: text(128) },
+    ...{ remainingMs: fc.nat(ASK_TIMEOUT_MS_MAX), token: fc.maxSafeNat(), writer: text(96) },
+    body: fc.uint8Array({ maxLength: 200 }),
+  }),
+  answer: fc.record({
+    ask: fc.maxSafeNat(),
+    outcome: fc.oneof(
+      fc.record({ how: fc.constant("done" as const), body: fc.uint8Array({ maxLength: 200 }) }),
+      fc.record({
+        how: fc.constantFrom("refused" as const, "failed" as const),
+        code: fc.constantFrom(...ERROR_CODES),
+        message: fc.string({ minLength: 1, maxLength: REFUSAL_LENGTH_MAX }),
+      }),
+    ),
+  }),
+  chunk: fc.record({
+    ...{ shard: names, token: fc.maxSafeNat(), number: fc.maxSafeNat(), isLast: fc.boolean() },
+    chunk: fc.uint8Array({ maxLength: 200 }),
+  }),
+  "chunk-taken": fc.record({
+    ...{ shard: names, token: fc.maxSafeNat(), number: fc.maxSafeNat() },
+    how: fc.constantFrom("taken" as const, "unwanted" as const, "failed" as const),
+  }),
+  stop: fc.record({ shard: names, token: fc.maxSafeNat() }),
+  stopped: fc.record({ shard: names, token: fc.maxSafeNat() }),
 };
 
 /** Arbitrary messages of one type. */

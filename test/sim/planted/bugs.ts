@@ -8,8 +8,11 @@
  */
 import type { PlantedBug } from "./bug.ts";
 import { ALLOCATION_BUGS, MEMBERSHIP_BUGS } from "./cluster-bugs.ts";
+import { COORDINATION_BUGS } from "./coordination-bugs.ts";
 import { CLOCK_BUGS, GOSSIP_BUGS, MAP_BUGS } from "./entry-bugs.ts";
 import { ERA_BUGS } from "./era-bugs.ts";
+import { FREQUENCY_BUGS } from "./frequency-bugs.ts";
+import { HOSTING_BUGS } from "./hosting-bugs.ts";
 import { OVERLAY_BUGS } from "./overlay-bugs.ts";
 
 export const BUGS: readonly PlantedBug[] = [
@@ -20,4 +23,7 @@ export const BUGS: readonly PlantedBug[] = [
   ...MEMBERSHIP_BUGS,
   ...ALLOCATION_BUGS,
   ...ERA_BUGS,
+  ...COORDINATION_BUGS,
+  ...FREQUENCY_BUGS,
+  ...HOSTING_BUGS,
 ];

@@ -117,7 +117,7 @@ export const MEMBERSHIP_BUGS: readonly PlantedBug[] = [
         bug: "if (watch) return undefined;",
       },
     ],
-    by: ["L5"],
+    by: ["L8"],
     request: { peers: 4, durationMs: 60_000, faults: ["dark"], faultEveryMs: 4000 },
     seeds: 20,
   },
@@ -262,10 +262,32 @@ export const ALLOCATION_BUGS: readonly PlantedBug[] = [
   {
     rule: "A2",
     does: "gives shards away while it is not clear who lives",
-    edits: [{ file: "src/core/planner.ts", line: "if (isUnclear) return;", bug: "" }],
+    edits: [{ file: "src/core/planner.ts", line: "if (isUnclear) return true;", bug: "" }],
     by: ["A2"],
     request: { peers: 4, durationMs: 20_000, diskMs: 0, faults: ["isolate", "crash"] },
     seeds: 40,
+  },
+  {
+    rule: "L4",
+    does: "rounds down who holds most, and bounds no back and forth",
+    edits: [
+      {
+        file: "src/core/allocation.ts",
+        line: "Number(b.keeps) - Number(a.keeps) ||",
+        bug: "Number(a.keeps) - Number(b.keeps) ||",
+      },
+      {
+        file: "src/core/planner.ts",
+        line: "(this.#given.get(shard) ?? 0) >= GIVES_MAX)",
+        bug: "(this.#given.get(shard) ?? 0) < 0)",
+      },
+    ],
+    by: ["L4"],
+    request: {
+      ...{ peers: 2, shards: 3, durationMs: 20_000, diskMs: 0, faults: "none" },
+      ...{ workload: [], isCoreHealed: false },
+    },
+    seeds: 5,
   },
   {
     rule: "F9",

@@ -1,0 +1,48 @@
+/**
+ * The calls about document frequencies: publish what a shard contributes, ask for what all come to.
+ *
+ * They are methods of `Peer`, and stand here so that one concept can be read at one go. What is asked for
+ * is answered from the view, in memory; what is published is brought to the shard's region.
+ *
+ * Rules: SPEC.md, D1 to D5.
+ */
+import type { Contribution } from "./core/contribution.ts";
+import type { GlobalDf, TermIdf } from "./core/document-frequency.ts";
+import type { ShardId } from "./core/units.ts";
+import { SYSTEM_CLOCK } from "./io/clock.ts";
+import { createIncarnation } from "./io/incarnation.ts";
+import { type Publication, publish } from "./io/publication.ts";
+import { checkName } from "./peer-arguments.ts";
+import { Placement } from "./placement.ts";
+
+export abstract class Statistics extends Placement {
+  /**
+   * Says in how many documents of `shard` each term occurs. Replaces what was said before, and costs what
+   * has changed since. The shard's region publishes it, so the call is passed on to that. Rejects with
+   * `BAD_REQUEST` or `FRAME_TOO_LARGE` when it is no contribution, or like `updateShardMetrics`.
+   */
+  async publishFrequencies(shard: ShardId, contribution: Contribution): Promise<void> {
+    await this.publication(shard, contribution);
+  }
+
+  /** The same, with what it came to. @internal */
+  publication(shard: ShardId, contribution: Contribution): Promise<Publication> {
+    checkName("publish frequencies", "shard", shard);
+    if (!(contribution.terms instanceof Map)) {
+      throw new TypeError("Cannot publish frequencies: terms is no Map");
+    }
+    const id = createIncarnation(SYSTEM_CLOCK.wallMs()); // Nobody else has this one.
+    const isHere = this.viewFor("publish frequencies").regionFor(shard) === this.name;
+    return publish({ call: (request) => this.request(request), isHere, id }, shard, contribution);
+  }
+
+  /** In how many documents of all shards each term occurs, and how complete that is. From memory. */
+  globalDf(terms: Iterable<string>): GlobalDf {
+    return this.viewFor("look terms up").frequencies.globalDf(terms, SYSTEM_CLOCK.wallMs());
+  }
+
+  /** How much a term tells: `ln(documents / frequency) + 1`, 0 for one that occurs nowhere. */
+  idf(term: string): TermIdf {
+    return this.viewFor("look a term up").frequencies.idf(term, SYSTEM_CLOCK.wallMs());
+  }
+}
