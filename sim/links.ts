@@ -25,7 +25,7 @@ const CLOSE_TIMEOUT_MS = 1000;
 export interface Process {
   readonly name: string;
   readonly options: { readonly timings: Timings };
-  readonly machine: Machine | undefined;
+  readonly machine: Pick<Machine, "identity"> | undefined;
   readonly state: "up" | "paused" | "down";
   /** Whether it does at once what there is to do: it is neither paused nor slow. */
   readonly isPrompt: boolean;
@@ -149,6 +149,11 @@ export class SimulatedLinks implements Owner {
     return this.#links.size;
   }
 
+  /** What a link runs over, the same at both ends; undefined when it is gone. */
+  connectionOf(link: number): Connection | undefined {
+    return this.#links.get(link)?.connection;
+  }
+
   perform(effect: Extract<Effect, { type: "send" | "close" | "dial" }>): void {
     if (effect.type === "dial") this.#dial(effect.dial, effect.address);
     else if (effect.type === "close") this.#close(effect.link, effect.code, effect.silent === true);
@@ -214,11 +219,11 @@ export class SimulatedLinks implements Owner {
 
   onEnd(link: SimulatedLink, status: number | undefined): void {
     if (!this.#links.delete(link.id)) return;
-    const code = status === undefined ? undefined : codeOfStatus(status);
+    const code = link.closedWith ?? (status === undefined ? undefined : codeOfStatus(status));
     if (link.handshake !== undefined) this.#dialFailed(link, code);
     else {
-      const clean = code !== undefined || link.closedWith !== undefined;
-      this.#peer.step({ type: "link-closed", link: link.id, clean });
+      const said = code === undefined || code === "SELF" ? {} : { code };
+      this.#peer.step({ type: "link-closed", link: link.id, clean: code !== undefined, ...said });
     }
   }
 

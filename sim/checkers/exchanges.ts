@@ -10,7 +10,8 @@ import { ERA_KEY } from "../../src/core/eras.ts";
 import type { MachineEvent } from "../../src/core/event.ts";
 import { FOUNDING_KEY, SETTINGS } from "../../src/core/founding.ts";
 import { compareStamps } from "../../src/core/lww-map.ts";
-import type { Entry, MapEntries, Message } from "../../src/core/message.ts";
+import { MEMBERS, VERDICTS } from "../../src/core/membership.ts";
+import type { Entry, ExchangeMessage, MapEntries, Message } from "../../src/core/message.ts";
 import type { Stamp } from "../../src/core/units.ts";
 import type { Checker, Report } from "../checker.ts";
 import type { SimulatedPeer } from "../peer.ts";
@@ -29,10 +30,18 @@ type Holdings = Map<string, Holding>;
 /** The messages that tell how far an exchange is. */
 const FOLLOWED: ReadonlySet<Message["type"]> = new Set(["head", "symbols", "want", "done"]);
 
+const isFollowed = (message: Message): message is ExchangeMessage => FOLLOWED.has(message.type);
+
 /** How long after it a second comparison may come, in ms. */
 const AGAIN_MS = 1000;
 
 const NOTHING: Holdings = new Map();
+
+/** The ends of a link, named so that each connection has names of its own. */
+interface Ends {
+  readonly own: string;
+  readonly remote: string;
+}
 
 export class ExchangesChecker implements Checker {
   readonly #report: Report;
@@ -42,6 +51,9 @@ export class ExchangesChecker implements Checker {
   readonly #held = new Map<SimulatedPeer, Holdings>();
   /** The incarnation that each link of an incarnation leads to. */
   readonly #remotes = new Map<string, string>();
+  /** Numbers of connections: those of exchanges begin anew with each. */
+  readonly #ways = new WeakMap<object, number>();
+  #wayCount = 0;
   /** What one end of an exchange had when it compared. An exchange that did not end leaves it. */
   readonly #compared = new Map<string, Holdings>();
   /** When an exchange asked for what it lacked. */
@@ -80,43 +92,56 @@ export class ExchangesChecker implements Checker {
       this.#remotes.set(`${own} ${event.link}`, event.remote.incarnation);
     }
     if (event.type !== "received" || own === undefined) return;
+    const remote = this.#remotes.get(`${own} ${event.link}`);
+    const connection = peer.links.connectionOf(event.link);
+    if (remote === undefined || connection === undefined) return;
+    const way = this.#wayOf(connection);
+    const ends = { own: `${way} ${own}`, remote: `${way} ${remote}` };
     for (const message of event.messages) {
-      if (!FOLLOWED.has(message.type)) continue;
-      const remote = this.#remotes.get(`${own} ${event.link}`);
-      if (remote === undefined || this.#isRepeated(`${own} ${event.link}`, message)) continue;
-      this.#followed(peer, own, remote, message);
+      if (!isFollowed(message) || this.#isRepeated(ends.own, message)) continue;
+      this.#followed(peer, remote, ends, message);
     }
   }
 
-  /** An end that came twice may end nothing of another link, whose numbers are the same. */
-  #isRepeated(link: string, message: Message): boolean {
+  #wayOf(connection: object): number {
+    const way = this.#ways.get(connection);
+    if (way !== undefined) return way;
+    this.#wayCount += 1;
+    this.#ways.set(connection, this.#wayCount);
+    return this.#wayCount;
+  }
+
+  /** An end that came twice ends only one exchange. */
+  #isRepeated(end: string, message: ExchangeMessage): boolean {
     if (message.type !== "done") return false;
-    const name = `${link} ${message.exchange}`;
+    const name = `${end} ${message.exchange}`;
     const isRepeated = this.#done.has(name);
     this.#done.add(name);
     return isRepeated;
   }
 
-  #followed(peer: SimulatedPeer, own: string, remote: string, message: Message): void {
+  #followed(peer: SimulatedPeer, remote: string, ends: Ends, message: ExchangeMessage): void {
+    const compared = `${ends.own} ${message.exchange}`;
+    const ended = `${ends.remote} ${message.exchange}`;
     switch (message.type) {
       case "head":
-        this.#compare(peer, `${own} to ${remote} ${message.exchange}`, message.summary);
+        this.#compare(peer, compared, message.summary);
         break;
       case "symbols":
-        if (message.from === 0) this.#compare(peer, `${own} to ${remote} ${message.exchange}`);
+        if (message.from === 0) this.#compare(peer, compared);
         break;
       case "want":
-        this.#wantedAt.set(`${remote} to ${own} ${message.exchange}`, this.#now());
-        this.#end(peer, remote, `${remote} to ${own} ${message.exchange}`);
+        this.#wantedAt.set(ended, this.#now());
+        this.#end(peer, remote, ended);
         break;
       case "done":
-        this.#end(peer, remote, `${remote} to ${own} ${message.exchange}`);
+        this.#end(peer, remote, ended);
     }
   }
 
   /** It compares what it had before this step. */
   #compare(peer: SimulatedPeer, exchange: string, head?: Uint8Array): void {
-    // Numbers repeat on other links of the pair. What was held earlier is held still, or replaced.
+    // It may be sent again. What was held earlier is held still, or replaced.
     if (this.#compared.has(exchange)) return;
     // It compares again when what it wanted was overwritten. A want that comes twice ends only the first.
     if (this.#now() - (this.#wantedAt.get(exchange) ?? -Infinity) < AGAIN_MS) return;
@@ -160,6 +185,10 @@ export class ExchangesChecker implements Checker {
       if (timestampMs(time) > latestMs || !isSame(theirs(map, key), holding)) continue;
       const has = mine(map, key);
       if (has === undefined && mayForget(map, holding)) continue;
+      // [F1] Nor is a verdict kept that counts for nobody.
+      const row = map === VERDICTS ? mine(MEMBERS, key.slice(0, key.indexOf("/"))) : undefined;
+      const keeps = map !== VERDICTS || peer.machine?.view.membership.wouldKeep(holding, row);
+      if (has === undefined && keeps !== true) continue;
       if (has === undefined || compareStamps(has, holding) < 0) {
         this.#report("G4", `${peer.name} lacks ${map} ${key} after an exchange with ${other.name}`);
         return;

@@ -12,7 +12,7 @@
  *
  * This module knows addresses and times; which of them are wanted is decided in `connections.ts`.
  */
-import { DIALS_MAX, DIALS_PER_SECOND_MAX } from "./limits.ts";
+import { DIALS_BURST_MAX, DIALS_MAX, DIALS_PER_SECOND_MAX } from "./limits.ts";
 import type { Random } from "./random.ts";
 import type { Timings } from "./timings.ts";
 import type { Address, Instant } from "./units.ts";
@@ -47,7 +47,7 @@ export class Dialler {
   /** Dials under way. */
   #dialCount = 0;
   /** How many dials may begin at once, as of `#allowedAt`. */
-  #allowance = DIALS_MAX;
+  #allowance = DIALS_BURST_MAX;
   #allowedAt: Instant = 0;
   /** When the next address is due: undefined after a change. Asked for in every step. */
   #nextAt: Instant | undefined;
@@ -99,10 +99,10 @@ export class Dialler {
     return due.map(([address]) => address);
   }
 
-  /** How many dials may begin at once, DIALS_MAX or fewer. */
+  /** How many dials may begin at a stretch, DIALS_BURST_MAX or fewer. */
   #allowanceAt(now: Instant): number {
     const earned = ((now - this.#allowedAt) * DIALS_PER_SECOND_MAX) / 1000;
-    return Math.min(DIALS_MAX, this.#allowance + earned + ROUNDING);
+    return Math.min(DIALS_BURST_MAX, this.#allowance + earned + ROUNDING);
   }
 
   /** How many dials of an address have come to nothing in a row; 0 if it is not wanted. */

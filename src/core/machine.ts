@@ -459,7 +459,9 @@ export class Machine {
     if (state.leadMs <= leadMsMax) return;
     const sound = state.links
       .usable(state.timings.maxDriftMs)
-      .filter(({ leadMs, remote }) => (leadMs ?? Infinity) <= leadMsMax && state.isMember(remote));
+      .filter(({ leadMs }) => (leadMs ?? Infinity) <= leadMsMax)
+      // What a member wrote in an earlier life may be ahead, too, and hide its row of this one.
+      .filter(({ remote, hasSentRow }) => hasSentRow || state.isMember(remote));
     if (sound.length === 0) return; // A peer alone never resets, nor do all of them.
     const join = [
       ...new Set([...sound.map(({ remote }) => remote.address), ...state.options.join]),

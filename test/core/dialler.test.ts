@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { Dialler } from "../../src/core/dialler.ts";
+import { DIALS_BURST_MAX, DIALS_MAX, DIALS_PER_SECOND_MAX } from "../../src/core/limits.ts";
 import { Random } from "../../src/core/random.ts";
 import { TIMINGS, type Timings } from "../../src/core/timings.ts";
 
@@ -197,4 +198,34 @@ test("[G8] no address leaves the dialler but by not being wanted", () => {
       }
     }),
   );
+});
+
+test("[G8] dials under way at once have a cap, and those that waited longest come first", () => {
+  const dialler = new Dialler(T, new Random(10));
+  const all = Array.from({ length: 3 * DIALS_MAX }, (_, at) => `a${at}`);
+  dialler.want(new Map(all.map((address, at) => [address, { delayMs: all.length - at }])), 0);
+  const first = dialler.due(1000);
+  expect(first).toEqual(all.slice(-DIALS_MAX).reverse());
+  expect(dialler.due(1001)).toEqual([]);
+  expect(dialler.deadline()).toBe(Number.POSITIVE_INFINITY);
+  for (const address of first) dialler.opened(address, 1002);
+  expect(dialler.deadline()).toBeLessThanOrEqual(1002);
+  expect(dialler.due(1002)).toHaveLength(DIALS_MAX);
+});
+
+test("[G8] dials begun in a second have a cap, once a burst of them is over", () => {
+  const dialler = new Dialler(T, new Random(11));
+  dialler.want(wanting(...Array.from({ length: 500 }, (_, at) => `a${at}`)), 0);
+  const perSecond = [0, 0, 0, 0, 0, 0];
+  for (let now = 0; now < 6000; now = Math.max(now, dialler.deadline())) {
+    for (const address of dialler.due(now)) {
+      perSecond[Math.floor(now / 1000)] = (perSecond[Math.floor(now / 1000)] ?? 0) + 1;
+      dialler.failed(address, now);
+    }
+  }
+  expect(perSecond[0]).toBeLessThanOrEqual(DIALS_BURST_MAX + DIALS_PER_SECOND_MAX);
+  for (const count of perSecond.slice(1)) {
+    expect(count).toBeLessThanOrEqual(DIALS_PER_SECOND_MAX + 1);
+    expect(count).toBeGreaterThan(DIALS_PER_SECOND_MAX / 2);
+  }
 });

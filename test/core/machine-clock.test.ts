@@ -266,6 +266,26 @@ test("[C5] a clock that was far ahead and is right again begins again with a pee
   expect(effectsOf(effects, "reset")).toMatchObject([{ join: ["b:1"] }]);
 });
 
+test("[C5] it does so also with a member whose earlier life wrote a row that is far ahead", () => {
+  const founding = { key: "founding", value: ["b"], time: at(-9), writer: life("b") };
+  const rows = [rowEntry("a", -9), rowEntry("b", HOUR_MS)];
+  const image = {
+    clockBound: at(HOUR_MS),
+    maps: [
+      { map: "settings", entries: [founding] },
+      { map: "members", entries: rows },
+    ],
+  };
+  const back = new HandDriven("a", { image, incarnation: life("a", 1), join: ["b:1"] });
+  back.start();
+  const incarnation = life("b", 2);
+  back.open(1, "b", { incarnation, founding: undefined });
+  back.receive(1, heartbeat({ leadMs: 3 }));
+  expect(effectsOf(back.pass(600), "reset")).toEqual([]); // It may be a newcomer with no table.
+  const effects = back.delta(1, "members", rowEntry("b", 600, {}, incarnation));
+  expect(effectsOf([...effects, ...back.pass(1200)], "reset")).toMatchObject([{ join: ["b:1"] }]);
+});
+
 test("[C5] a peer whose clock was far ahead and that is alone goes on with what it has", () => {
   const image = { clockBound: at(HOUR_MS), maps: [] };
   const driven = new HandDriven("a", { image });
