@@ -35,6 +35,8 @@ const START_SETTINGS = [
     "insecure",
     "logLevel",
     "logFormat",
+    "replicas",
+    "acks",
   ] as const),
 ] as const;
 
@@ -85,6 +87,8 @@ function optionsOf(settings: StartSettings): PeerOptions {
     logFormat: __,
     secretFile,
     tokenFile,
+    replicas,
+    acks,
     ...rest
   } = settings;
   const given = Object.entries(rest).filter(([, value]) => value !== undefined);
@@ -94,6 +98,7 @@ function optionsOf(settings: StartSettings): PeerOptions {
     ...Object.fromEntries(given),
     name,
     timings: timingsOf(timings),
+    documents: { replicas, acks: acks === "all" ? acks : Number(acks) },
   } as PeerOptions;
   try {
     readOptions(options);
