@@ -209,7 +209,7 @@ export class Peer extends Coordinator {
   }
 
   /** The documents of the cluster. Throws `BAD_REQUEST` where this peer hosts none. */
-  get documents(): PeerDocuments {
+  override get documents(): PeerDocuments {
     this.#refuseIfOver("use documents");
     if (this.#hosting !== undefined) return this.#hosting.documents;
     throw new HearsayError("BAD_REQUEST", "Cannot use documents: this peer was started without");
@@ -391,6 +391,8 @@ export class Peer extends Coordinator {
       ...{ name, cluster, documents, services: this.services, access: this.#access, origins, data },
       clock: SYSTEM_CLOCK,
       onFault: (error) => this.#failFatally(error),
+      globalDf: (terms) => this.globalDf(terms),
+      publish: (shard, contribution) => this.publication(shard, contribution),
     });
   }
 

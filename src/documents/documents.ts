@@ -10,7 +10,7 @@
  */
 import type { PeerName, ShardId } from "../core/units.ts";
 import type { Items } from "../items/items.ts";
-import { difference, merged } from "./contents.ts";
+import { difference, documentOf, merged, textOf } from "./contents.ts";
 import { DOCUMENT_NAME_LENGTH_MAX, IDLE_MS, ROOMS_MAX, SYSTEM_PREFIX } from "./limits.ts";
 import type { DocumentMessage } from "./messages.ts";
 import { Room, type RoomPort } from "./room.ts";
@@ -153,6 +153,17 @@ export class Documents {
     const isHere = room?.isHosting === true && room.shard === shard;
     const part = isHere ? room.updateFor() : merged(this.items.store.read(shard, document));
     this.items.compact(shard, document, [part]);
+  }
+
+  /** The text of a document of a shard that this region has; undefined where there is none. */
+  textOf(shard: ShardId, document: string): string | undefined {
+    const room = this.#rooms.get(document);
+    if (!this.items.has(shard, document)) return undefined;
+    if (room?.isHosting && room.shard === shard) return textOf(room.doc);
+    const doc = documentOf(this.items.store.read(shard, document));
+    const text = textOf(doc);
+    doc.destroy();
+    return text;
   }
 
   /** Deletes a document of a shard that this region has; returns the count to wait for. */
