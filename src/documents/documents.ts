@@ -23,9 +23,13 @@ export interface DocumentsPort {
   shardFor(document: string): ShardId | undefined;
   send(to: PeerName, message: DocumentMessage): void;
   isBusy(peer: PeerName): boolean;
+  /** Monotonic, in ms. */
   now(): number;
+  wallMs(): number;
   /** The content of a document that this region hosts has changed, or it was deleted. */
   changed(shard: ShardId, document: string): void;
+  /** A room hosts a document that only this peer writes. */
+  hosted(room: Room): void;
 }
 
 export class Documents {
@@ -38,6 +42,7 @@ export class Documents {
   /** Rooms here that follow others, by number. */
   readonly #followers = new Map<number, Room>();
   #lastSubscription = 0;
+  #lastClient = 0;
 
   constructor(port: DocumentsPort, items: Items) {
     this.#port = port;
@@ -58,7 +63,14 @@ export class Documents {
         const isWaiting = items.isWaiting(shard, document);
         return { count: version?.count ?? 0, bytes, isWaiting };
       },
-      changed: (room) => port.changed(room.shard, room.name),
+      changed: (room) => {
+        if (!room.isReadOnly) port.changed(room.shard, room.name);
+      },
+      hosted: (room) => port.hosted(room),
+      nextClient: () => {
+        this.#lastClient = Math.max(Math.floor(port.wallMs()), this.#lastClient + 1);
+        return this.#lastClient;
+      },
     };
   }
 

@@ -20,7 +20,9 @@ import { Items, type ItemsOptions } from "../../items/items.ts";
 import type { Body } from "../../wire/body.ts";
 import type { Documents } from "../documents.ts";
 import { type DocumentMessage, readDocumentMessage, writeDocumentMessage } from "../messages.ts";
+import type { Room } from "../room.ts";
 import { Search, type SearchPort } from "./search.ts";
+import { writeSystemDocument } from "./system-documents.ts";
 
 /** How often something may be due, in ms. */
 const TICK_MS = 250;
@@ -203,7 +205,10 @@ export class DocumentService implements Service {
       if (this.#port.view === undefined) return;
       this.#channels.retain(this.#others());
       this.items.viewChanged();
-      this.#ifLoaded((documents) => documents.settle());
+      this.#ifLoaded((documents) => {
+        documents.settle();
+        for (const room of documents.rooms.values()) this.#writeSystem(room);
+      });
     });
   }
 
@@ -221,6 +226,8 @@ export class DocumentService implements Service {
         send: (to, message) => this.#send(to, message),
         isBusy: (peer) => this.#channels.isBusy(peer),
         now: () => this.#options.clock.now(),
+        wallMs: () => this.#options.clock.wallMs(),
+        hosted: (room) => this.#writeSystem(room),
         changed: (shard, document) => this.search.changed(shard, document),
       },
       this.items,
@@ -281,6 +288,11 @@ export class DocumentService implements Service {
     if (this.#documents !== undefined) run(this.#documents);
     // What comes before it is loaded finds its place among what waits.
     else if (this.#waiting.length > 0) this.#waiting.push(run);
+  }
+
+  #writeSystem(room: Room): void {
+    const { view } = this.#port;
+    if (view !== undefined && room.isReadOnly) writeSystemDocument(room, view);
   }
 
   #send(to: PeerName, message: DocumentMessage): void {
