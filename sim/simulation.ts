@@ -8,6 +8,7 @@
  *
  * Source: the two phases are TigerBeetle's (`src/vopr.zig`).
  */
+import type { Change } from "../src/core/effect.ts";
 import { Hash64 } from "../src/core/hash.ts";
 import { Random } from "../src/core/random.ts";
 import { type Checker, type Report, type Violation, Violations } from "./checker.ts";
@@ -34,8 +35,10 @@ import { SpreadChecker } from "./checkers/spread.ts";
 import { SuspicionsChecker } from "./checkers/suspicions.ts";
 import { TicksChecker } from "./checkers/ticks.ts";
 import { Coordination } from "./coordination.ts";
+import { DocumentPeers } from "./document-peers.ts";
 import { Faults } from "./faults.ts";
 import { IntruderSquad } from "./intruders.ts";
+import { observerOf } from "./listeners.ts";
 import { Network } from "./network.ts";
 import {
   drawOptions,
@@ -46,7 +49,7 @@ import {
   type StrikeKind,
 } from "./options.ts";
 import { shuffled } from "./partitions.ts";
-import { type Observer, SimulatedPeer } from "./peer.ts";
+import { SimulatedPeer } from "./peer.ts";
 import { peerOptions } from "./peer-options.ts";
 import { PROBE_MS, Probes } from "./probes.ts";
 import { type Course, describe, Timeline } from "./timeline.ts";
@@ -84,6 +87,9 @@ const REPUBLISH_MS = 3000;
 /** How many changes are made then to see what one costs, and how far apart, in ms. */
 const CHANGES = 20;
 const CHANGE_MS = 20;
+
+/** How long documents may take until all copies are equal, in ms. */
+const GATHER_MS_MAX = 20_000;
 
 /** How long the tick takes that is completed in the end, and how often regions work on it, in ms. */
 const TICK_MS_MAX = 20_000;
@@ -152,6 +158,7 @@ export class Simulation {
   readonly #coordination: Coordination;
   readonly #intruders: IntruderSquad;
   readonly #timeline: Timeline;
+  readonly #documents: DocumentPeers;
   readonly #digest = new Hash64();
   #core: readonly SimulatedPeer[] = [];
   #comparedAt = 0;
@@ -189,6 +196,7 @@ export class Simulation {
     this.#spread = new SpreadChecker(report, now, options);
     const frequencies = new FrequenciesChecker(report);
     this.#frequencies = frequencies;
+    this.#documents = new DocumentPeers(this.world);
     this.#checkers = [
       ...[new EntriesChecker(report), new ClocksChecker(report), calls, this.#agreement],
       ...[new ServingChecker(report), new IntrusionChecker(report), this.#resources],
@@ -196,11 +204,12 @@ export class Simulation {
       ...[new ExchangesChecker(report, now), new FoundingChecker(report, now, isCalm)],
       ...[new HostingChecker(report), new DetectionChecker(report, this.network, options)],
       ...[this.#spread, new ErasChecker(report), ticks, registry, frequencies, this.#asks],
+      this.#documents,
       new NamesChecker(report, now, has(HARMLESS)),
       new SidesChecker(report, now, () => this.network.cuts(), areSidesJudged),
       ...more(report),
     ];
-    const observer = this.#observer();
+    const observer = observerOf(this.#checkers, (peer, change) => this.#changed(peer, change));
     const all = peerOptions(options);
     const [intruders, faults, workload] = [stream(), stream(), stream()];
     const { network, world } = this;
@@ -208,7 +217,9 @@ export class Simulation {
     this.#timeline = new Timeline(world, network, this.peers);
     this.#intruders = new IntruderSquad(world, network, intruders, observer, all);
     this.#faults = new Faults(world, network, this.peers, faults, this.#intruders);
-    const models = { calls, frequencies, coordination: this.#coordination, asks: this.#asks };
+    this.#documents.populate(this.peers, options);
+    const [coordination, asks, documents] = [this.#coordination, this.#asks, this.#documents];
+    const models = { calls, frequencies, coordination, asks, documents };
     this.#workload = new Workload(this.peers, options, workload, models, report);
   }
 
@@ -237,6 +248,7 @@ export class Simulation {
     this.#convergenceMs = yield* this.#settle(this.#core);
     if (this.#convergenceMs !== null) {
       yield* this.#watchLinks(this.#core);
+      yield* this.#gather(this.#core);
       yield* this.#tick(this.#core);
       yield* this.#rest(this.#core);
     }
@@ -280,57 +292,12 @@ export class Simulation {
     };
   }
 
-  #observer(): Observer {
-    // Most checkers listen to few things, and steps are many.
-    const [persisted, changed] = [this.#listeners("persisted"), this.#listeners("changed")];
-    const [answered, stepped] = [this.#listeners("answered"), this.#listeners("stepped")];
-    const [booted, wiped] = [this.#listeners("booted"), this.#listeners("wiped")];
-    const [asked, handled] = [this.#listeners("asked"), this.#listeners("handled")];
-    const [acquired, released] = [this.#listeners("acquired"), this.#listeners("released")];
-    return {
-      persisted: (peer, maps) => {
-        for (const listener of persisted) listener(peer, maps);
-      },
-      wiped: (peer) => {
-        for (const listener of wiped) listener(peer);
-      },
-      changed: (peer, change) => {
-        this.#timeline.changed(peer, change);
-        this.#digest.word(Math.round(this.world.now * 1000));
-        this.#digest.text(peer.name);
-        this.#digest.text(describe(change));
-        for (const listener of changed) listener(peer, change);
-      },
-      answered: (peer, call, outcome) => {
-        for (const listener of answered) listener(peer, call, outcome);
-      },
-      booted: (peer) => {
-        for (const listener of booted) listener(peer);
-      },
-      asked: (peer, ask, outcome) => {
-        for (const listener of asked) listener(peer, ask, outcome);
-      },
-      handled: (peer, task, operation) => {
-        for (const listener of handled) listener(peer, task, operation);
-      },
-      acquired: (peer, task, imported) => {
-        for (const listener of acquired) listener(peer, task, imported);
-      },
-      released: (peer, shard, counts) => {
-        for (const listener of released) listener(peer, shard, counts);
-      },
-      stepped: (peer, event) => {
-        for (const listener of stepped) listener(peer, event);
-      },
-    };
-  }
-
-  /** What the checkers do about something, of those that do anything. */
-  #listeners<Hook extends keyof Checker>(hook: Hook): NonNullable<Checker[Hook]>[] {
-    return this.#checkers.flatMap((checker) => {
-      const listener = checker[hook] as ((...args: unknown[]) => void) | undefined;
-      return listener === undefined ? [] : [listener.bind(checker) as NonNullable<Checker[Hook]>];
-    });
+  /** Puts a change into the digest, and notes it down. */
+  #changed(peer: SimulatedPeer, change: Change): void {
+    this.#timeline.changed(peer, change);
+    this.#digest.word(Math.round(this.world.now * 1000));
+    this.#digest.text(peer.name);
+    this.#digest.text(describe(change));
   }
 
   #strike(kind: StrikeKind): void {
@@ -415,6 +382,16 @@ export class Simulation {
       yield* this.#pass(this.world.now + LOOK_MS);
       this.#overlay.look(core, this.peers);
     }
+  }
+
+  /** [I14] Documents come to rest, and nothing is missing in them. */
+  *#gather(core: readonly SimulatedPeer[]): Generator<number, void> {
+    if (core.length !== this.peers.length || this.#documents.isEmpty) return;
+    const untilMs = this.world.now + GATHER_MS_MAX;
+    while (this.#documents.unsettled() !== undefined && this.world.now < untilMs) {
+      yield* this.#pass(this.world.now + SAMPLE_MS);
+    }
+    this.#documents.judge(this.violations.report);
   }
 
   /** [L5] Ticks go on: whatever became of the present one, another can be started and completed. */

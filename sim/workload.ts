@@ -11,6 +11,7 @@ import type { AsksChecker } from "./checkers/asks.ts";
 import type { CallsChecker } from "./checkers/calls.ts";
 import type { FrequenciesChecker } from "./checkers/frequencies.ts";
 import type { Coordination, CoordinationOperation } from "./coordination.ts";
+import type { DocumentPeers } from "./document-peers.ts";
 import type { WorkloadKind } from "./options.ts";
 import type { SimulatedPeer } from "./peer.ts";
 
@@ -20,10 +21,22 @@ const REST_MS = 3000;
 
 /** How often each kind comes, compared with the others. */
 const WEIGHTS: Readonly<Record<WorkloadKind, number>> = {
-  ...{ allocate: 9, release: 1, route: 4, ticks: 9, registry: 2, frequencies: 4, ask: 30 },
+  ...{
+    allocate: 9,
+    release: 1,
+    route: 4,
+    ticks: 9,
+    registry: 2,
+    frequencies: 4,
+    ask: 30,
+    documents: 12,
+  },
 };
 
 const DOCUMENTS = 1000;
+
+/** Documents that are edited: few, so that peers often edit the same. */
+const EDITED = 5;
 
 /** Entities of each shard, and how long asks may take, in ms. */
 const ENTITIES = 4;
@@ -42,7 +55,8 @@ export type Operation =
       readonly shard: string;
       readonly entity: string;
       readonly timeoutMs: number;
-    };
+    }
+  | { readonly type: "documents"; readonly document: string; readonly client: number };
 
 export interface WorkloadOptions {
   readonly shards: number;
@@ -55,6 +69,7 @@ export interface WorkloadModels {
   readonly frequencies: FrequenciesChecker;
   readonly coordination: Coordination;
   readonly asks: AsksChecker;
+  readonly documents: DocumentPeers;
 }
 
 export class Workload {
@@ -66,6 +81,8 @@ export class Workload {
   readonly #coordination: Coordination;
   readonly #frequencies: FrequenciesChecker;
   readonly #asks: AsksChecker;
+  readonly #documents: WorkloadModels["documents"];
+  #edits = 0;
   readonly #report: Report;
   #isBusy = true;
   #turnsAt = 0;
@@ -74,7 +91,7 @@ export class Workload {
     peers: readonly SimulatedPeer[],
     options: WorkloadOptions,
     random: Random,
-    { calls, frequencies, coordination, asks }: WorkloadModels,
+    { calls, frequencies, coordination, asks, documents }: WorkloadModels,
     report: Report,
   ) {
     this.#peers = peers;
@@ -84,6 +101,7 @@ export class Workload {
     this.#coordination = coordination;
     this.#frequencies = frequencies;
     this.#asks = asks;
+    this.#documents = documents;
     this.#report = report;
   }
 
@@ -114,6 +132,11 @@ export class Workload {
       const { shard, entity, timeoutMs } = operation;
       if (peer.options.hosts !== true) return;
       peer.ask(this.#asks.ask(peer, shard, entity, timeoutMs), shard, entity, timeoutMs);
+    } else if (operation.type === "documents") {
+      this.#edits += 1;
+      const edit = `edit-${this.#edits}`;
+      const { document, client } = operation;
+      peer.run(() => this.#documents.get(peer)?.edit(document, edit, client));
     } else {
       const region = operation.type === "allocate" ? operation.region : undefined;
       this.#calls.expect(peer, peer.nextCall, { shard: operation.shard, region });
@@ -155,6 +178,10 @@ export class Workload {
       case "ask": {
         const entity = `entity-${this.#random.below(ENTITIES)}`;
         return { type, shard, entity, timeoutMs: ASK_MS_MIN + this.#random.below(ASK_MS_MAX) };
+      }
+      case "documents": {
+        const document = `document-${this.#random.below(EDITED)}`;
+        return { type, document, client: this.#random.uint32() };
       }
       case undefined:
         return undefined;

@@ -106,11 +106,13 @@ export class Channels {
 
   opened(peer: PeerName): void {
     const channel = this.#channels.get(peer);
-    while (channel !== undefined && channel.waiting.length > 0) {
-      const [post] = channel.waiting as [Uint8Array];
-      if (!this.#port.post(peer, post)) return;
-      channel.waiting.shift();
-      channel.waitingBytes -= post.length;
+    // Posting may bring about the next event of this peer, so each is taken out first.
+    for (let post = channel?.waiting.shift(); post !== undefined; post = channel?.waiting.shift()) {
+      if (!this.#port.post(peer, post)) {
+        channel?.waiting.unshift(post);
+        return;
+      }
+      if (channel !== undefined) channel.waitingBytes -= post.length;
     }
     this.#hooks.opened(peer);
   }
@@ -122,7 +124,7 @@ export class Channels {
 
   /** Needs nobody any more but these. */
   retain(peers: ReadonlySet<PeerName>): void {
-    for (const peer of this.#needed) {
+    for (const peer of [...this.#needed]) {
       if (peers.has(peer)) continue;
       this.#needed.delete(peer);
       this.#port.release(peer);
