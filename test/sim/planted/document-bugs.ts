@@ -8,7 +8,7 @@ const EDITING = {
   peers: 3,
   shards: 3,
   hosts: true,
-  workload: ["documents", "allocate"],
+  workload: ["documents", "allocate", "route", "ask"],
   operationEveryMs: 20,
   durationMs: 15_000,
   isCoreHealed: false,
@@ -30,22 +30,17 @@ export const DOCUMENT_BUGS: readonly PlantedBug[] = [
     seeds: 60,
   },
   {
-    rule: "Y3",
-    does: "acknowledges an edit that depends on what is not there",
+    rule: "Y2",
+    does: "forgets what its clients have edited when a document moves to its own region",
     edits: [
       {
         file: "src/documents/room.ts",
-        line: "if (each.isMissing) late.add(each.client);\n      else if (",
-        bug: "if (",
-      },
-      {
-        file: "src/documents/room.ts",
-        line: "if (!this.#dropGap()) return true;\n",
-        bug: "if (!this.#dropGap() || true) return true;\n",
+        line: "if (own !== undefined) applyUpdate(doc, own, ELSEWHERE);",
+        bug: "",
       },
     ],
     by: ["I14"],
-    request: { ...EDITING, faults: ["crash", "reset", "isolate"], faultEveryMs: 800 },
+    request: { ...EDITING, faults: ["crash", "isolate"], faultEveryMs: 1500 },
     seeds: 60,
   },
   {
