@@ -13,6 +13,7 @@ import { Random } from "../src/core/random.ts";
 import { type Checker, type Report, type Violation, Violations } from "./checker.ts";
 import { AgreementChecker } from "./checkers/agreement.ts";
 import { AsksChecker } from "./checkers/asks.ts";
+import { BalanceChecker } from "./checkers/balance.ts";
 import { CallsChecker } from "./checkers/calls.ts";
 import { ClocksChecker } from "./checkers/clocks.ts";
 import { DetectionChecker } from "./checkers/detection.ts";
@@ -191,7 +192,8 @@ export class Simulation {
     this.#frequencies = frequencies;
     this.#checkers = [
       ...[new EntriesChecker(report), new ClocksChecker(report), calls, this.#agreement],
-      ...[new ServingChecker(report), new IntrusionChecker(report), this.#resources],
+      ...[new ServingChecker(report), new BalanceChecker(report, options.workload)],
+      ...[new IntrusionChecker(report), this.#resources],
       ...[new DurabilityChecker(report), new SuspicionsChecker(report)],
       ...[new ExchangesChecker(report, now), new FoundingChecker(report, now, isCalm)],
       ...[new HostingChecker(report), new DetectionChecker(report, this.network, options)],

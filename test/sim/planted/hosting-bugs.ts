@@ -115,4 +115,18 @@ export const HOSTING_BUGS: readonly PlantedBug[] = [
     request: { ...MOVING, faults: ["pause"], faultEveryMs: 2000, durationMs: 25_000 },
     seeds: 60,
   },
+  {
+    rule: "A5",
+    does: "does not plan anew when members come and go",
+    edits: [
+      {
+        file: "src/core/planner.ts",
+        line: "this.wake();\n      this.#given.clear();",
+        bug: "this.#given.clear();",
+      },
+    ],
+    by: ["A5"],
+    request: { peers: 4, shards: 12, faults: "none", workload: ["route"], startSpreadMs: 6000 },
+    seeds: 5,
+  },
 ];
