@@ -68,8 +68,8 @@ export const HOSTING_BUGS: readonly PlantedBug[] = [
     edits: [
       {
         file: "src/core/router.ts",
-        line: 'if (how === "farewell")',
-        bug: "if (how)",
+        line: "if (isFarewell)",
+        bug: "if (isFarewell || true)",
       },
     ],
     by: ["I11"],
