@@ -35,6 +35,8 @@ import { systemResolver } from "./io/names.ts";
 import { openStore } from "./io/open-store.ts";
 import { RpcServer } from "./io/rpc-server.ts";
 import type { ServedPeer } from "./io/served-peer.ts";
+import { Credentials } from "./io/tls.ts";
+import { Waiters } from "./io/waiters.ts";
 import { addressToTell, type PeerOptions, type PeerSettings, readOptions } from "./peer-options.ts";
 import type { Body } from "./wire/body.ts";
 import { encodeSnapshot } from "./wire/codec.ts";
@@ -60,11 +62,6 @@ export async function startPeer(options: PeerOptions): Promise<Peer> {
   }
 }
 
-interface Waiter {
-  readonly resolve: () => void;
-  readonly reject: (error: unknown) => void;
-}
-
 /** One peer of a cluster. Made by `startPeer`. */
 export class Peer extends Coordinator {
   override readonly name: PeerName;
@@ -79,9 +76,10 @@ export class Peer extends Coordinator {
   readonly #discovery: Discovery;
   readonly #feed = new ChangeFeed();
   /** Who waits for this peer to serve. */
-  readonly #waiters = new Set<Waiter>();
+  readonly #waiters = new Waiters();
   #address: Address = "";
   readonly #keys: LiveKeys;
+  readonly #credentials: Credentials | undefined;
   #found: readonly Address[] = [];
   /** Undefined until the port is open. */
   #life: Life | undefined;
@@ -99,20 +97,25 @@ export class Peer extends Coordinator {
     super();
     this.name = settings.name;
     this.#settings = settings;
-    this.#keys = new LiveKeys(settings.secret, (message) => this.#warn("AUTH_FAILED", message));
+    const onBadSecret = (message: string): void => this.#warn("AUTH_FAILED", message);
+    this.#keys = new LiveKeys(settings.secret, onBadSecret);
+    const { tls } = settings;
+    this.#credentials =
+      tls && new Credentials(tls, settings, () => SYSTEM_CLOCK.now(), onBadSecret);
     this.ended = new Promise((resolve, reject) => {
       this.#onEnded = (error) => (error === undefined ? resolve() : reject(error));
     });
     this.ended.catch(() => {});
     const access = new ClientAccess({
       tokens: settings.tokens,
-      isClosed: settings.secret !== undefined,
+      isClosed: settings.secret !== undefined || tls !== undefined,
       now: () => SYSTEM_CLOCK.now(),
     });
     const onFault = (error: unknown): void =>
       settings.logger.error({ err: error }, "A request has failed");
     this.#server = new HttpServer({
       access,
+      credentials: this.#credentials,
       served: this.#served(),
       onPeerUpgrade: (request, socket, head) => {
         if (this.#life === undefined) socket.destroy();
@@ -182,28 +185,8 @@ export class Peer extends Coordinator {
 
   /** Resolves when the peer serves, at once if it does. Rejects when it ends first. */
   ready({ signal }: { readonly signal?: AbortSignal } = {}): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (this.#over !== undefined) return reject(this.#over);
-      if (signal?.aborted) return reject(signal.reason);
-      if (this.isReady) return resolve();
-      const done = (): void => {
-        this.#waiters.delete(waiter);
-        signal?.removeEventListener("abort", abort);
-      };
-      const abort = (): void => waiter.reject(signal?.reason);
-      const waiter: Waiter = {
-        resolve: () => {
-          done();
-          resolve();
-        },
-        reject: (error) => {
-          done();
-          reject(error);
-        },
-      };
-      this.#waiters.add(waiter);
-      signal?.addEventListener("abort", abort);
-    });
+    if (this.#over !== undefined) return Promise.reject(this.#over);
+    return this.isReady && !signal?.aborted ? Promise.resolve() : this.#waiters.wait(signal);
   }
 
   /**
@@ -377,6 +360,7 @@ export class Peer extends Coordinator {
       opened,
       clock: SYSTEM_CLOCK,
       keys: () => this.#keys.current(),
+      credentials: this.#credentials,
       onChange: (change) => this.#tell(change),
       onReadiness: (isReady) => this.#noticeReadiness(isReady),
       onReset: (next, message) => {
@@ -419,7 +403,7 @@ export class Peer extends Coordinator {
 
   #noticeReadiness(isReady: boolean): void {
     this.#settings.logger.info({ isReady }, isReady ? "Serving" : "Not serving");
-    if (isReady) for (const waiter of [...this.#waiters]) waiter.resolve();
+    if (isReady) this.#waiters.resolve();
   }
 
   /** This peer cannot go on. */
@@ -451,7 +435,7 @@ export class Peer extends Coordinator {
     const code = this.#leaving === undefined ? "CLOSED" : "LEAVING";
     this.#over = error ?? new HearsayError("CLOSED", `"${this.name}" is closed`);
     this.#view = undefined;
-    for (const waiter of [...this.#waiters]) waiter.reject(this.#over);
+    this.#waiters.reject(this.#over);
     this.#discovery.close();
     this.#feed.close();
     // Nobody may find the port open who finds out that the links are cut: it would mean life [F5].

@@ -37,6 +37,7 @@ interface Watch {
   refutedAt: Instant;
 }
 
+/** Longest patience with one member, in ms: beyond a minute nobody is waited for. */
 const PATIENCE_MS_MAX = 60_000;
 
 /** Patience is halved whenever so much time has passed without another refutation, in ms. */
