@@ -94,15 +94,29 @@ export class PeerApi {
 
   /** Asks once and returns the answer's JSON value. Throws a `Failure`. */
   async ask(method: string, path: string, body?: unknown): Promise<unknown> {
-    const sent = this.#send(method, path, body === undefined ? undefined : JSON.stringify(body));
+    const text = body === undefined ? undefined : JSON.stringify(body);
+    const sent = this.#send(method, path, text);
+    try {
+      return await this.#answerOf(sent);
+    } catch (error) {
+      // The peer has closed a connection that was idle just when it was used again. Who only asks may ask anew.
+      const isStale = sent.reusedSocket && (error as { code?: unknown }).code === "ECONNRESET";
+      if (!isStale || method !== "GET") throw this.#failureOf(error);
+    }
+    try {
+      return await this.#answerOf(this.#send(method, path, text));
+    } catch (error) {
+      throw this.#failureOf(error);
+    }
+  }
+
+  async #answerOf(sent: ClientRequest): Promise<unknown> {
     const timeout = setTimeout(() => sent.destroy(new SilenceError()), ANSWER_TIMEOUT_MS);
     try {
       const response = await responseTo(sent);
       const answer = parseJson(await textOf(response));
       if ((response.statusCode ?? 500) < 400 && answer !== undefined) return answer;
       throw refusalOf(answer) ?? this.#stranger();
-    } catch (error) {
-      throw this.#failureOf(error);
     } finally {
       clearTimeout(timeout);
     }

@@ -32,15 +32,22 @@ export class Run {
   /** Resolves when it has ended and all of its output was read. */
   readonly ended: Promise<Ended>;
   readonly args: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
   #stdout = "";
   #stderr = "";
   #onOutput: () => void = () => {};
 
-  constructor(args: readonly string[], environment: Readonly<Record<string, string>> = {}) {
+  /** With flags for Node it has an IPC channel, too. */
+  constructor(
+    args: readonly string[],
+    environment: Readonly<Record<string, string>> = {},
+    nodeFlags: readonly string[] = [],
+  ) {
     this.args = args;
+    this.environment = environment;
     const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("HEARSAY_"));
-    this.child = spawn(process.execPath, [CLI, ...args], {
-      stdio: ["ignore", "pipe", "pipe"],
+    this.child = spawn(process.execPath, [...nodeFlags, CLI, ...args], {
+      stdio: ["ignore", "pipe", "pipe", ...(nodeFlags.length > 0 ? (["ipc"] as const) : [])],
       env: { ...Object.fromEntries(inherited), ...environment },
     });
     this.child.stdout?.on("data", (chunk) => {
@@ -117,7 +124,8 @@ export class PeerRun extends Run {
     this.address = (JSON.parse(line) as { address: string }).address;
     const listen = this.args[this.args.indexOf("--listen") + 1] ?? "";
     // What a peer tells others may lead through a proxy, which a test must not depend on.
-    this.#api = new PeerApi(listen.endsWith(":0") ? this.address : listen);
+    const { HEARSAY_TOKEN: token } = this.environment;
+    this.#api = new PeerApi(listen.endsWith(":0") ? this.address : listen, { token });
     return this;
   }
 
@@ -157,8 +165,12 @@ export class Processes {
   }
 
   /** Starts a peer, which may not serve yet. */
-  peer(args: readonly string[], environment?: Readonly<Record<string, string>>): PeerRun {
-    return this.#add(new PeerRun(["start", ...args], environment));
+  peer(
+    args: readonly string[],
+    environment?: Readonly<Record<string, string>>,
+    nodeFlags?: readonly string[],
+  ): PeerRun {
+    return this.#add(new PeerRun(["start", ...args], environment, nodeFlags));
   }
 
   /** Ends all that still run. */
