@@ -72,7 +72,7 @@ beforeAll(async () => {
   ];
   const environment = { HEARSAY_TOKEN: TOKEN };
   const nodeFlags = ["--expose-gc", "--import", GAUGE];
-  victim = processes.peer(flags("victim", port), environment, nodeFlags);
+  victim = processes.peer(flags("victim", port), environment, { nodeFlags });
   companion = processes.peer(flags("companion", other), environment);
   await Promise.all([victim.ready(), companion.ready()]);
   await settled();

@@ -26,6 +26,13 @@ export interface Ended {
   readonly stderr: string;
 }
 
+export interface RunOptions {
+  /** Flags for Node. With any the process has an IPC channel, too. */
+  readonly nodeFlags?: readonly string[];
+  /** What its shell limits it to, as `ulimit` takes it. */
+  readonly limit?: string;
+}
+
 /** One process of the command line. */
 export class Run {
   readonly child: ChildProcess;
@@ -37,16 +44,18 @@ export class Run {
   #stderr = "";
   #onOutput: () => void = () => {};
 
-  /** With flags for Node it has an IPC channel, too. */
   constructor(
     args: readonly string[],
     environment: Readonly<Record<string, string>> = {},
-    nodeFlags: readonly string[] = [],
+    { nodeFlags = [], limit }: RunOptions = {},
   ) {
     this.args = args;
     this.environment = environment;
     const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("HEARSAY_"));
-    this.child = spawn(process.execPath, [...nodeFlags, CLI, ...args], {
+    const command = [process.execPath, ...nodeFlags, CLI, ...args];
+    const [program = "", ...rest] =
+      limit === undefined ? command : ["bash", "-c", `ulimit ${limit}; exec "$0" "$@"`, ...command];
+    this.child = spawn(program, rest, {
       stdio: ["ignore", "pipe", "pipe", ...(nodeFlags.length > 0 ? (["ipc"] as const) : [])],
       env: { ...Object.fromEntries(inherited), ...environment },
     });
@@ -168,9 +177,9 @@ export class Processes {
   peer(
     args: readonly string[],
     environment?: Readonly<Record<string, string>>,
-    nodeFlags?: readonly string[],
+    options?: RunOptions,
   ): PeerRun {
-    return this.#add(new PeerRun(["start", ...args], environment, nodeFlags));
+    return this.#add(new PeerRun(["start", ...args], environment, options));
   }
 
   /** Ends all that still run. */
