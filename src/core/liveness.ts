@@ -59,6 +59,11 @@ export class Liveness {
     if (watch.suspectedAt !== undefined && at > watch.suspectedAt) watch.suspectedAt = undefined;
   }
 
+  /** [U3] A member whose row is forgotten is watched no longer. */
+  forget(name: PeerName): void {
+    this.#watches.delete(name);
+  }
+
   /** When `name` was last heard; undefined if it is not watched. */
   heardAt(name: PeerName): Instant | undefined {
     return this.#watches.get(name)?.heardAt;
