@@ -35,6 +35,7 @@ import { systemResolver } from "./io/names.ts";
 import { openStore } from "./io/open-store.ts";
 import { RpcServer } from "./io/rpc-server.ts";
 import type { ServedPeer } from "./io/served-peer.ts";
+import { Services } from "./io/services.ts";
 import { Credentials } from "./io/tls.ts";
 import { Waiters } from "./io/waiters.ts";
 import { addressToTell, type PeerOptions, type PeerSettings, readOptions } from "./peer-options.ts";
@@ -75,6 +76,12 @@ export class Peer extends Coordinator {
   readonly #clients: RpcServer;
   readonly #discovery: Discovery;
   readonly #feed = new ChangeFeed();
+  /**
+   * What runs on every peer under a name, beside the user's own host.
+   *
+   * @internal
+   */
+  readonly services: Services;
   /** Who waits for this peer to serve. */
   readonly #waiters = new Waiters();
   #address: Address = "";
@@ -106,6 +113,7 @@ export class Peer extends Coordinator {
       this.#onEnded = (error) => (error === undefined ? resolve() : reject(error));
     });
     this.ended.catch(() => {});
+    this.services = new Services(settings.name, (error) => this.#failFatally(error));
     const access = new ClientAccess({
       tokens: settings.tokens,
       isClosed: settings.secret !== undefined || tls !== undefined,
@@ -186,7 +194,8 @@ export class Peer extends Coordinator {
   /** Resolves when the peer serves, at once if it does. Rejects when it ends first. */
   ready({ signal }: { readonly signal?: AbortSignal } = {}): Promise<void> {
     if (this.#over !== undefined) return Promise.reject(this.#over);
-    return this.isReady && !signal?.aborted ? Promise.resolve() : this.#waiters.wait(signal);
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    return this.isReady ? Promise.resolve() : this.#waiters.wait(signal);
   }
 
   /**
@@ -362,6 +371,7 @@ export class Peer extends Coordinator {
       keys: () => this.#keys.current(),
       credentials: this.#credentials,
       onChange: (change) => this.#tell(change),
+      onDelivery: (delivery) => this.services.delivered(delivery),
       onReadiness: (isReady) => this.#noticeReadiness(isReady),
       onReset: (next, message) => {
         this.#beginAgain(life, next, message).catch((error) => this.#failFatally(error));
@@ -374,12 +384,14 @@ export class Peer extends Coordinator {
     const { incarnation } = life;
     logger.info({ name, incarnation, address }, `Listening on ${address}`);
     life.start();
+    this.services.begin(life);
     if (this.#host !== undefined) life.host(this.#host.host, this.#host.traits);
   }
 
   async #beginAgain(before: Life, next: NextLife, message: string): Promise<void> {
     this.#warn("NOT_READY", message);
     const over = new HearsayError("NOT_READY", message);
+    this.services.end();
     await before.end("CLOSED", over);
     const join = [...new Set([...next.join, ...this.#found])];
     await this.#begin({ join, older: next.older }, true);
@@ -437,6 +449,7 @@ export class Peer extends Coordinator {
     this.#view = undefined;
     this.#waiters.reject(this.#over);
     this.#discovery.close();
+    this.services.end();
     this.#feed.close();
     // Nobody may find the port open who finds out that the links are cut: it would mean life [F5].
     const portClosed = this.#server.close();

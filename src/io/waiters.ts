@@ -1,32 +1,42 @@
 /**
- * Callers who wait for one thing to happen, each until it does, fails, or is no longer wanted.
+ * Who waits for the same thing to happen, each until a signal of its own.
  */
-export class Waiters {
-  readonly #settlers = new Set<(error: unknown) => void>();
+interface Waiter {
+  readonly resolve: () => void;
+  readonly reject: (reason: unknown) => void;
+}
 
-  /** Resolves or rejects with the next `resolve` or `reject`, or rejects with the reason of `signal`. */
-  wait(signal: AbortSignal | undefined): Promise<void> {
+export class Waiters {
+  readonly #waiters = new Set<Waiter>();
+
+  /** Resolves or rejects with all others, or rejects with the reason of `signal`, which is not aborted. */
+  wait(signal?: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
-      if (signal?.aborted) return reject(signal.reason);
-      const settle = (error: unknown): void => {
-        this.#settlers.delete(settle);
+      const done = (): void => {
+        this.#waiters.delete(waiter);
         signal?.removeEventListener("abort", abort);
-        if (error === undefined) resolve();
-        else reject(error);
       };
-      const abort = (): void => settle(signal?.reason);
-      this.#settlers.add(settle);
+      const waiter: Waiter = {
+        resolve: () => {
+          done();
+          resolve();
+        },
+        reject: (reason) => {
+          done();
+          reject(reason);
+        },
+      };
+      const abort = (): void => waiter.reject(signal?.reason);
+      this.#waiters.add(waiter);
       signal?.addEventListener("abort", abort);
     });
   }
 
-  /** It has happened: lets all who wait go on. */
   resolve(): void {
-    for (const settle of [...this.#settlers]) settle(undefined);
+    for (const waiter of [...this.#waiters]) waiter.resolve();
   }
 
-  /** It will not happen. */
-  reject(error: Error): void {
-    for (const settle of [...this.#settlers]) settle(error);
+  reject(reason: unknown): void {
+    for (const waiter of [...this.#waiters]) waiter.reject(reason);
   }
 }
