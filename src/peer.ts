@@ -36,6 +36,7 @@ import { openStore } from "./io/open-store.ts";
 import { RpcServer } from "./io/rpc-server.ts";
 import type { ServedPeer } from "./io/served-peer.ts";
 import { Services } from "./io/services.ts";
+import { Credentials } from "./io/tls.ts";
 import { Waiters } from "./io/waiters.ts";
 import { addressToTell, type PeerOptions, type PeerSettings, readOptions } from "./peer-options.ts";
 import type { Body } from "./wire/body.ts";
@@ -85,6 +86,7 @@ export class Peer extends Coordinator {
   readonly #waiters = new Waiters();
   #address: Address = "";
   readonly #keys: LiveKeys;
+  readonly #credentials: Credentials | undefined;
   #found: readonly Address[] = [];
   /** Undefined until the port is open. */
   #life: Life | undefined;
@@ -102,7 +104,11 @@ export class Peer extends Coordinator {
     super();
     this.name = settings.name;
     this.#settings = settings;
-    this.#keys = new LiveKeys(settings.secret, (message) => this.#warn("AUTH_FAILED", message));
+    const onBadSecret = (message: string): void => this.#warn("AUTH_FAILED", message);
+    this.#keys = new LiveKeys(settings.secret, onBadSecret);
+    const { tls } = settings;
+    this.#credentials =
+      tls && new Credentials(tls, settings, () => SYSTEM_CLOCK.now(), onBadSecret);
     this.ended = new Promise((resolve, reject) => {
       this.#onEnded = (error) => (error === undefined ? resolve() : reject(error));
     });
@@ -110,13 +116,14 @@ export class Peer extends Coordinator {
     this.services = new Services(settings.name, (error) => this.#failFatally(error));
     const access = new ClientAccess({
       tokens: settings.tokens,
-      isClosed: settings.secret !== undefined,
+      isClosed: settings.secret !== undefined || tls !== undefined,
       now: () => SYSTEM_CLOCK.now(),
     });
     const onFault = (error: unknown): void =>
       settings.logger.error({ err: error }, "A request has failed");
     this.#server = new HttpServer({
       access,
+      credentials: this.#credentials,
       served: this.#served(),
       onPeerUpgrade: (request, socket, head) => {
         if (this.#life === undefined) socket.destroy();
@@ -362,6 +369,7 @@ export class Peer extends Coordinator {
       opened,
       clock: SYSTEM_CLOCK,
       keys: () => this.#keys.current(),
+      credentials: this.#credentials,
       onChange: (change) => this.#tell(change),
       onDelivery: (delivery) => this.services.delivered(delivery),
       onReadiness: (isReady) => this.#noticeReadiness(isReady),

@@ -269,6 +269,7 @@ export class PeerState {
     const dropped = this.#forget(cut);
     for (const member of this.view.drop(dropped)) this.#memberChanged(member);
     const forgotten = dropped.find(({ map }) => map === MEMBERS)?.keys ?? [];
+    for (const name of forgotten) this.liveness.forget(name);
     if (forgotten.length > 0) this.membersChanged = true;
     this.#maySideHost = undefined;
     return [...forgotten];
