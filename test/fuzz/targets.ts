@@ -34,8 +34,10 @@ export interface Target {
   /** Bytes in front that are not MessagePack. */
   readonly head: number;
   readonly seeds: readonly Uint8Array[];
+  /** Whether one input takes ms, and not a part of one. */
+  readonly isSlow?: boolean;
   /** Returns what became of the bytes. Throws an error when that is a fault. */
-  readonly run: (bytes: Uint8Array) => string;
+  readonly run: (bytes: Uint8Array) => string | Promise<string>;
 }
 
 /** A text without what differs from input to input. */
