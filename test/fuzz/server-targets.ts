@@ -13,7 +13,7 @@ import { RpcSession } from "../../src/io/rpc-session.ts";
 import { startPeer } from "../../src/peer.ts";
 import { TO_CLIENT } from "../../src/wire/rpc-codec.ts";
 import { FakeChannel, frameOf } from "../io/rpc-fakes.ts";
-import type { Target } from "./targets.ts";
+import { type Target, wordOf } from "./targets.ts";
 
 /** A connection that is not over by then hangs, in ms. */
 const ANSWER_MS_MAX = 15_000;
@@ -126,7 +126,9 @@ export async function serverTargets(): Promise<{ targets: Target[]; close: () =>
       }
       const said = channel
         .take(TO_CLIENT)
-        .map((message) => ("code" in message ? `${message.type} ${message.code}` : message.type));
+        .map((each) =>
+          each.type === "refusal" ? `${each.code} ${wordOf(each.message)}` : each.type,
+        );
       client.dispose();
       judge();
       return `${said.slice(0, 4).join(" ")} ${channel.endedWith ?? ""}`;

@@ -41,7 +41,7 @@ export interface Target {
 }
 
 /** A text without what differs from input to input. */
-const wordOf = (text: string): string => text.replace(/\d+/g, "#").slice(0, 80);
+export const wordOf = (text: string): string => text.replace(/\d+/g, "#").slice(0, 80);
 
 const sampleFrames = (): Uint8Array[] => [
   ...Object.values(SAMPLES).map((message) => encodeFrame([message]).slice()),
