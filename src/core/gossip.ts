@@ -152,7 +152,7 @@ export class Gossip {
   }
 
   #mergeSome(link: Link, maps: readonly MapEntries[], audience: Audience | "nobody"): void {
-    if (maps.length === 0 || link.isAlien || this.#state.halted) return;
+    if (maps.length === 0 || link.isAlien || link.isOverfull || this.#state.halted) return;
     const state = this.#state;
     const admitted: MapEntries[] = [];
     for (const { map, entries } of maps) {

@@ -16,6 +16,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import type { WebSocket } from "ws";
 import { packTimestamp } from "../../src/core/clock.ts";
 import { FRAME_BYTES_MAX, REPLICA_ENTRIES_MAX } from "../../src/core/limits.ts";
+import { encodeRow } from "../../src/core/membership.ts";
 import type { Entry, Message } from "../../src/core/message.ts";
 import { closeStatus } from "../../src/wire/close-code.ts";
 import { encodeFrame } from "../../src/wire/codec.ts";
@@ -380,6 +381,24 @@ test.each(Object.entries(STRANGERS))("[S4, S5, I15] strangers: %s", survive, 60_
 
 test.each(Object.entries(ADMITTED))("[S5, I15] peers that were let in: %s", survive, 60_000);
 
+test("[S8, F1] a goodbye that is forged in another's name is taken back by whoever it names", async () => {
+  const row = (await victim.members()).find(({ name }) => name === "companion");
+  const { incarnation = "", address = "" } = row ?? {};
+  const said = { incarnation, address, started: 1, zone: null, weight: 1, draining: false };
+  const value = encodeRow({ ...said, status: "left", joined: 1, since: 0 });
+  const time = packTimestamp(Date.now());
+  const entry = { key: "companion", value, time, writer: incarnation };
+  const socket = await attacker.admitted();
+  await pour(socket, delta("members", entry));
+  await settled();
+  attacker.release();
+  expect((await victim.members()).map(({ name, status }) => `${name} ${status}`)).toEqual([
+    "companion alive",
+    "victim alive",
+  ]);
+  accusations.length = 0; // It was believed for as long as nobody knew better.
+}, 60_000);
+
 /** The last: what it writes stays. */
 test("[S5, U3] a peer that was let in and writes keys without end fills the replica and not the memory", async () => {
   await gauge(victim);
@@ -390,7 +409,7 @@ test("[S5, U3] a peer that was let in and writes keys without end fills the repl
       const time = packTimestamp(Date.now());
       const entries = Array.from({ length: 2000 }, (): Entry => {
         count += 1;
-        return { key: `flood-${count}`, value: count, time, writer: "a-writer-of-nothing" };
+        return { key: `${count}`, value: count, time, writer: "a-writer-of-nothing" };
       });
       await pour(socket, delta("of-a-later-version", ...entries));
     }

@@ -15,10 +15,14 @@ import type { Random } from "../../src/core/random.ts";
 import { bytesOf, hex } from "../wire/messages.ts";
 import { Coverage } from "./coverage.ts";
 import { mutate } from "./mutation.ts";
+import { serverTargets } from "./server-targets.ts";
 import { randomFor, type Target, targets } from "./targets.ts";
 
 /** Inputs between two looks at the coverage. */
 const BATCH = 2000;
+
+/** The same for targets that answer later, each of which takes a connection. */
+const BATCH_LATER = 50;
 
 /** Inputs that are kept for one target; a new one takes the place of a random one. */
 const CORPUS_MAX = 4000;
@@ -60,16 +64,20 @@ class Search {
     this.#random = randomFor(seed);
     this.#coverage = coverage;
     this.#corpus = [...target.seeds, ...kept];
-    for (const bytes of this.#corpus) this.#run(bytes);
+  }
+
+  /** Looks at what it begins with. */
+  async start(): Promise<void> {
+    for (const bytes of this.#corpus) await this.#run(bytes);
   }
 
   /** One batch; what reached something new is kept. */
-  batch(): void {
-    const inputs = Array.from({ length: BATCH }, () =>
+  async batch(): Promise<void> {
+    const inputs = Array.from({ length: this.target.isSlow ? BATCH_LATER : BATCH }, () =>
       mutate(this.#random, this.#corpus, this.target.head),
     );
     this.#coverage.take();
-    for (const bytes of inputs) if (this.#run(bytes)) this.#keep(bytes);
+    for (const bytes of inputs) if (await this.#run(bytes)) this.#keep(bytes);
     const found = this.#coverage.take();
     this.blocks += found;
     if (found === 0) return;
@@ -83,32 +91,33 @@ class Search {
   }
 
   /** Whether the outcome has a word that is new, or its input is much smaller than before. */
-  #run(bytes: Uint8Array): boolean {
+  async #run(bytes: Uint8Array): Promise<boolean> {
     this.count += 1;
     this.#history.push(bytes);
     if (this.#history.length > 2 * HISTORY) this.#history = this.#history.slice(-HISTORY);
     const start = cpuMs();
     let word: string;
     try {
-      word = this.target.run(bytes);
+      word = await this.target.run(bytes);
     } catch (error) {
       const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
       this.#report(stack.split("\n").slice(0, 8).join("\n"));
       return false;
     }
     const ms = cpuMs() - start;
-    if (ms > SLOW_MS && ms > this.slowestMs) this.#judgeTime(bytes);
+    if (ms > SLOW_MS && ms > this.slowestMs) await this.#judgeTime(bytes);
     const known = this.words.get(word);
     if (known === undefined || bytes.length < known.length) this.words.set(word, bytes);
     return known === undefined;
   }
 
-  #judgeTime(bytes: Uint8Array): void {
-    const times = Array.from({ length: 5 }, () => {
+  async #judgeTime(bytes: Uint8Array): Promise<void> {
+    const times: number[] = [];
+    for (let count = 0; count < 5; count += 1) {
       const start = cpuMs();
-      this.target.run(bytes);
-      return cpuMs() - start;
-    });
+      await this.target.run(bytes);
+      times.push(cpuMs() - start);
+    }
     this.slowestMs = Math.max(this.slowestMs, Math.min(...times));
     if (Math.min(...times) > SLOW_MS) this.#report(`It takes ${Math.min(...times)} ms`);
   }
@@ -134,16 +143,18 @@ const kept = (existsSync(keep) ? JSON.parse(readFileSync(keep, "utf8")) : {}) as
   Record<string, string>
 >;
 const coverage = new Coverage();
-const searches = targets()
+const server = await serverTargets();
+const searches = [...targets(), ...server.targets]
   .filter(({ name }) => wanted === "all" || wanted === name)
   .map((target, index) => {
     const inputs = Object.values(kept[target.name] ?? {}).map(bytesOf);
     return new Search(target, Number(values.seed) + index, coverage, inputs);
   });
+for (const search of searches) await search.start();
 const endsAt = performance.now() + Number(values.minutes) * 60_000;
 let reportsAt = performance.now();
 while (performance.now() < endsAt && searches.some(({ findings }) => findings.length === 0)) {
-  for (const search of searches) if (search.findings.length < FINDINGS_MAX) search.batch();
+  for (const search of searches) if (search.findings.length < FINDINGS_MAX) await search.batch();
   if (performance.now() < reportsAt) continue;
   reportsAt = performance.now() + 60_000;
   const lines = searches.map(
@@ -163,6 +174,7 @@ if (keep !== "") {
   });
   writeFileSync(keep, `${JSON.stringify(Object.fromEntries(smallest), undefined, 2)}\n`);
 }
+await server.close();
 for (const { target, count, words, findings } of searches) {
   console.log(
     `${target.name}: ${count} inputs, ${words.size} outcomes, ${findings.length} findings`,

@@ -34,12 +34,14 @@ export interface Target {
   /** Bytes in front that are not MessagePack. */
   readonly head: number;
   readonly seeds: readonly Uint8Array[];
+  /** Whether one input takes ms, and not a part of one. */
+  readonly isSlow?: boolean;
   /** Returns what became of the bytes. Throws an error when that is a fault. */
-  readonly run: (bytes: Uint8Array) => string;
+  readonly run: (bytes: Uint8Array) => string | Promise<string>;
 }
 
 /** A text without what differs from input to input. */
-const wordOf = (text: string): string => text.replace(/\d+/g, "#").slice(0, 80);
+export const wordOf = (text: string): string => text.replace(/\d+/g, "#").slice(0, 80);
 
 const sampleFrames = (): Uint8Array[] => [
   ...Object.values(SAMPLES).map((message) => encodeFrame([message]).slice()),

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { copyFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:https";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, connect as connectPlain } from "node:net";
 import { join } from "node:path";
 import { type ConnectionOptions, connect, type TLSSocket } from "node:tls";
 import { afterEach, expect, test } from "vitest";
@@ -189,6 +189,36 @@ test("[S3] a certificate that was replaced counts for the next link; a broken on
   expect([await outcome(friend), await outcome(stranger)]).toEqual(["dial-failed", "link-opened"]);
   dial(a, stranger.port);
   expect(await a.next()).toMatchObject({ type: "link-opened" });
+});
+
+test("[S3] an authority is replaced without a gap: peers that know both link whichever signed them", async () => {
+  const [old, renewed] = [await ours.filesOf("a"), await theirs.filesOf("b")];
+  const both = join(ours.folder, "both.pem");
+  const authorities = [old.ca, renewed.ca].map((path) => contentsOf({ ca: path }).ca);
+  await writeFile(both, authorities.join(""));
+  const a = await start("a", { ...old, ca: both });
+  const b = await start("b", { ...renewed, ca: both });
+  dial(a, b.port);
+  expect(await a.next()).toMatchObject({ type: "link-opened", remote: { name: "b" } });
+  expect(await b.next()).toMatchObject({ type: "link-opened", remote: { name: "a" } });
+});
+
+test("[S9] who connects and says nothing of TLS, or half of it, is gone in seconds, and others link", async () => {
+  const [a, b] = [await good("a"), await good("b")];
+  const hello = Uint8Array.of(0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00);
+  const sockets = await Promise.all(
+    Array.from({ length: 100 }, async (_, index) => {
+      const socket = connectPlain(a.port, "127.0.0.1").on("error", () => {});
+      closers.push(() => socket.destroy());
+      await once(socket, "connect");
+      if (index % 2 === 0) socket.write(hello);
+      socket.resume();
+      return socket;
+    }),
+  );
+  dial(b, a.port);
+  expect(await b.next()).toMatchObject({ type: "link-opened" });
+  await Promise.all(sockets.map((socket) => socket.closed || once(socket, "close")));
 });
 
 test("[S3] files that are not this peer's are refused before anything is opened", async () => {
