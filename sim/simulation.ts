@@ -11,34 +11,11 @@
 import type { Change } from "../src/core/effect.ts";
 import { Hash64 } from "../src/core/hash.ts";
 import { Random } from "../src/core/random.ts";
-import { type Checker, type Report, type Violation, Violations } from "./checker.ts";
-import { AgreementChecker } from "./checkers/agreement.ts";
-import { AsksChecker } from "./checkers/asks.ts";
-import { CallsChecker } from "./checkers/calls.ts";
-import { ClocksChecker } from "./checkers/clocks.ts";
-import { DetectionChecker } from "./checkers/detection.ts";
-import { DurabilityChecker } from "./checkers/durability.ts";
-import { EntriesChecker } from "./checkers/entries.ts";
-import { ErasChecker } from "./checkers/eras.ts";
-import { ExchangesChecker } from "./checkers/exchanges.ts";
-import { FoundingChecker } from "./checkers/founding.ts";
-import { FrequenciesChecker } from "./checkers/frequencies.ts";
-import { HostingChecker } from "./checkers/hosting.ts";
-import { IntrusionChecker } from "./checkers/intrusion.ts";
-import { NamesChecker } from "./checkers/names.ts";
-import { OverlayChecker } from "./checkers/overlay.ts";
-import { RegistryChecker } from "./checkers/registry.ts";
-import { ResourcesChecker } from "./checkers/resources.ts";
-import { ServingChecker } from "./checkers/serving.ts";
-import { SidesChecker } from "./checkers/sides.ts";
-import { SpreadChecker } from "./checkers/spread.ts";
-import { SuspicionsChecker } from "./checkers/suspicions.ts";
-import { TicksChecker } from "./checkers/ticks.ts";
-import { Coordination } from "./coordination.ts";
+import { type Violation, Violations } from "./checker.ts";
 import { DocumentPeers } from "./document-peers.ts";
 import { Faults } from "./faults.ts";
 import { IntruderSquad } from "./intruders.ts";
-import { observerOf } from "./listeners.ts";
+import { Jury, type MoreCheckers } from "./jury.ts";
 import { Network } from "./network.ts";
 import {
   drawOptions,
@@ -59,18 +36,6 @@ import { World } from "./world.ts";
 /** How long the healed peers may take until they have settled, in ms. */
 const SETTLE_MS_MAX = 60_000;
 const SETTLE_STEP_MS = 100;
-/** Faults by which no two processes are kept from each other, nor one of them ends. */
-const HARMLESS: ReadonlySet<string> = new Set([
-  "clone",
-  "delay",
-  "duplicate",
-  "narrow",
-  "stranger",
-]);
-/** Faults that cut the network, and nothing else. */
-const CUTS: ReadonlySet<string> = new Set([
-  ...["partition", "isolate", "oneway", "ring", "swizzle", "delay", "duplicate", "stranger"],
-]);
 /** How often what was done to peers and links is looked at, in ms. */
 const LOOK_MS = 50;
 /** How often everything is noted down, and tables are compared, in ms. */
@@ -123,9 +88,6 @@ export interface DetailedReport extends RunReport {
   readonly endedAtMs: number;
 }
 
-/** More checkers for a run: those of a test, or of a bug that is planted. */
-export type MoreCheckers = (report: Report) => readonly Checker[];
-
 /** Prepares a run. Nothing happens until `run`, or the first of its `steps`. */
 export function createSimulation(request: RunRequest, more?: MoreCheckers): Simulation {
   return new Simulation(drawOptions(request), more);
@@ -145,17 +107,10 @@ export class Simulation {
   readonly #start: Random;
   readonly #calls: Random;
   readonly #end: Random;
-  readonly #checkers: Checker[];
-  readonly #asks: AsksChecker;
+  readonly #jury: Jury;
   readonly #probes: Probes;
-  readonly #agreement: AgreementChecker;
-  readonly #resources: ResourcesChecker;
-  readonly #overlay: OverlayChecker;
-  readonly #spread: SpreadChecker;
-  readonly #frequencies: FrequenciesChecker;
   readonly #faults: Faults;
   readonly #workload: Workload;
-  readonly #coordination: Coordination;
   readonly #intruders: IntruderSquad;
   readonly #timeline: Timeline;
   readonly #documents: DocumentPeers;
@@ -177,39 +132,16 @@ export class Simulation {
     this.network = new Network(this.world, stream(), { ...options, delayMsMin: 0.1 });
     this.violations = new Violations(() => this.world.now);
     const { report } = this.violations;
-    const now = (): number => this.world.now;
-    const isCalm = (): boolean => Object.keys(this.#faults.counts).length === 0;
-    const has = (allowed: ReadonlySet<string>) => () =>
-      Object.keys(this.#faults.counts).every((kind) => allowed.has(kind));
-    const areSidesJudged = (): boolean => options.downing !== "off" && has(CUTS)();
-    const calls = new CallsChecker(report, now);
-    const [ticks, registry] = [
-      new TicksChecker(report, isCalm),
-      new RegistryChecker(report, options.shards),
-    ];
-    this.#coordination = new Coordination(calls, ticks, registry);
-    this.#asks = new AsksChecker(report, now);
-    this.#probes = new Probes(this.#asks, report, this.#end);
-    this.#agreement = new AgreementChecker(report);
-    this.#resources = new ResourcesChecker(report, options.peers, options.meshMax, now);
-    this.#overlay = new OverlayChecker(report, this.network, options.meshMax);
-    this.#spread = new SpreadChecker(report, now, options);
-    const frequencies = new FrequenciesChecker(report);
-    this.#frequencies = frequencies;
-    this.#documents = new DocumentPeers(this.world);
-    this.#checkers = [
-      ...[new EntriesChecker(report), new ClocksChecker(report), calls, this.#agreement],
-      ...[new ServingChecker(report), new IntrusionChecker(report), this.#resources],
-      ...[new DurabilityChecker(report), new SuspicionsChecker(report)],
-      ...[new ExchangesChecker(report, now), new FoundingChecker(report, now, isCalm)],
-      ...[new HostingChecker(report), new DetectionChecker(report, this.network, options)],
-      ...[this.#spread, new ErasChecker(report), ticks, registry, frequencies, this.#asks],
-      this.#documents,
-      new NamesChecker(report, now, has(HARMLESS)),
-      new SidesChecker(report, now, () => this.network.cuts(), areSidesJudged),
-      ...more(report),
-    ];
-    const observer = observerOf(this.#checkers, (peer, change) => this.#changed(peer, change));
+    const documents = new DocumentPeers(this.world);
+    this.#documents = documents;
+    this.#jury = new Jury({
+      ...{ options, network: this.network, now: () => this.world.now, more, documents },
+      struck: () => Object.keys(this.#faults.counts),
+      report,
+    });
+    const { calls, coordination, asks, frequencies } = this.#jury;
+    this.#probes = new Probes(asks, report, this.#end);
+    const observer = this.#jury.observer((peer, change) => this.#changed(peer, change));
     const all = peerOptions(options);
     const [intruders, faults, workload] = [stream(), stream(), stream()];
     const { network, world } = this;
@@ -217,8 +149,7 @@ export class Simulation {
     this.#timeline = new Timeline(world, network, this.peers);
     this.#intruders = new IntruderSquad(world, network, intruders, observer, all);
     this.#faults = new Faults(world, network, this.peers, faults, this.#intruders);
-    this.#documents.populate(this.peers, options);
-    const [coordination, asks, documents] = [this.#coordination, this.#asks, this.#documents];
+    documents.populate(this.peers, options);
     const models = { calls, frequencies, coordination, asks, documents };
     this.#workload = new Workload(this.peers, options, workload, models, report);
   }
@@ -292,7 +223,6 @@ export class Simulation {
     };
   }
 
-  /** Puts a change into the digest, and notes it down. */
   #changed(peer: SimulatedPeer, change: Change): void {
     this.#timeline.changed(peer, change);
     this.#digest.word(Math.round(this.world.now * 1000));
@@ -315,7 +245,7 @@ export class Simulation {
         sampleAt = world.now + sampleMs;
         this.#timeline.sample();
         if (world.now >= this.#comparedAt + COMPARE_MS) this.#compare();
-        for (const checker of this.#checkers) checker.sampled?.(this.peers);
+        for (const checker of this.#jury.checkers) checker.sampled?.(this.peers);
         this.#note();
       }
       yield world.now;
@@ -324,7 +254,7 @@ export class Simulation {
 
   #compare(): void {
     this.#comparedAt = this.world.now;
-    this.#agreement.compare(this.peers);
+    this.#jury.agreement.compare(this.peers);
   }
 
   /** Puts into the digest how far the run has come. */
@@ -359,11 +289,11 @@ export class Simulation {
     const healedAt = world.now;
     const isWhole = core.length === this.peers.length;
     for (let settledAt: number | undefined; ; ) {
-      const reason = this.#agreement.unsettled(core, isWhole);
+      const reason = this.#jury.agreement.unsettled(core, isWhole);
       settledAt = reason === undefined ? (settledAt ?? world.now) : undefined;
       const restedFrom = isWhole ? settledAt : healedAt;
       if (settledAt !== undefined && world.now - (restedFrom ?? healedAt) >= REST_MS) {
-        if (isWhole) for (const checker of this.#checkers) checker.settled?.(core);
+        if (isWhole) for (const checker of this.#jury.checkers) checker.settled?.(core);
         return settledAt - healedAt;
       }
       if (settledAt === undefined && world.now - healedAt > SETTLE_MS_MAX) {
@@ -380,7 +310,7 @@ export class Simulation {
     if (this.peers.length <= this.options.meshMax) return;
     for (const until = this.world.now + LINKS_MS; this.world.now < until; ) {
       yield* this.#pass(this.world.now + LOOK_MS);
-      this.#overlay.look(core, this.peers);
+      this.#jury.overlay.look(core, this.peers);
     }
   }
 
@@ -409,11 +339,15 @@ export class Simulation {
         this.violations.report("L5", `No tick was complete in ${TICK_MS_MAX} ms`);
         return;
       }
-      for (const peer of core) this.#coordination.work(peer, 1, this.#end);
+      for (const peer of core) this.#jury.coordination.work(peer, 1, this.#end);
       const peer = this.#end.pick(core);
       const phases = ["sense", "act"];
       if (peer !== undefined && !core.some(isOver)) {
-        this.#coordination.call(peer, { type: "tick-start", phases, phaseTimeoutMs: TICK_MS_MAX });
+        this.#jury.coordination.call(peer, {
+          type: "tick-start",
+          phases,
+          phaseTimeoutMs: TICK_MS_MAX,
+        });
       }
       yield* this.#pass(world.now + TICK_STEP_MS, TICK_STEP_MS);
     }
@@ -427,15 +361,15 @@ export class Simulation {
     if (options.workload.includes("frequencies")) {
       this.#workload.republish(core);
       yield* this.#pass(world.now + REPUBLISH_MS);
-      this.#frequencies.republished(core);
+      this.#jury.frequencies.republished(core);
     }
     const before = { bytes: network.bytes, frames: network.frames };
     yield* this.#pass(world.now + IDLE_MS);
-    this.#resources.idle(core, ((network.bytes - before.bytes) * 1000) / IDLE_MS);
+    this.#jury.resources.idle(core, ((network.bytes - before.bytes) * 1000) / IDLE_MS);
     const idleFrames = ((network.frames - before.frames) * CHANGES * CHANGE_MS) / IDLE_MS;
     if (options.hosts) yield* this.#await("H4", this.#probes.all(core));
     const frames = network.frames;
-    this.#spread.begin(core);
+    this.#jury.spread.begin(core);
     const asked: number[] = [];
     for (let change = 0; change < CHANGES; change += 1) {
       const [peer, region] = [this.#end.pick(core), this.#end.pick(core)?.name ?? ""];
@@ -448,10 +382,10 @@ export class Simulation {
       }
     }
     yield* this.#pass(world.now + CHANGES * CHANGE_MS, CHANGES * CHANGE_MS);
-    this.#spread.end();
+    this.#jury.spread.end();
     // Where a shard is handed over one change is several, and two peers talk about it.
     if (!this.options.hosts)
-      this.#resources.change(core.length, (network.frames - frames - idleFrames) / CHANGES);
+      this.#jury.resources.change(core.length, (network.frames - frames - idleFrames) / CHANGES);
     yield* this.#await("H3", asked);
   }
 

@@ -8,6 +8,7 @@
  * has what it wanted, and is no failure.
  */
 import { readFileSync } from "node:fs";
+import { certs } from "./cli/certs.ts";
 import { runProgram } from "./cli/command.ts";
 import { COORDINATION } from "./cli/coordination.ts";
 import { dev } from "./cli/dev.ts";
@@ -37,7 +38,10 @@ const args = process.argv.slice(2);
 try {
   await runProgram(
     {
-      commands: [start, dev, ...QUERIES, ...COORDINATION, index, df, search, watch, repair],
+      commands: [
+        ...[start, dev, ...QUERIES, ...COORDINATION],
+        ...[index, df, search, watch, repair, certs],
+      ],
       version: versionOfPackage(),
       output,
       environment: process.env,

@@ -12,6 +12,7 @@
 import { hostname } from "node:os";
 import { parseAddress } from "../io/addresses.ts";
 import { SecretFile } from "../io/secret-file.ts";
+import type { TlsFiles } from "../io/tls.ts";
 import { type PeerOptions, readOptions } from "../peer-options.ts";
 import { defineCommand } from "./command.ts";
 import { type Settings, timingsOf } from "./config.ts";
@@ -30,6 +31,9 @@ const START_SETTINGS = [
     "data",
     "secretFile",
     "tokenFile",
+    "tlsCert",
+    "tlsKey",
+    "tlsCa",
     "timings",
     "downing",
     "insecure",
@@ -87,12 +91,17 @@ function optionsOf(settings: StartSettings): PeerOptions {
     logFormat: __,
     secretFile,
     tokenFile,
+    tlsCert,
+    tlsKey,
+    tlsCa,
     replicas,
     acks,
     ...rest
   } = settings;
   const given = Object.entries(rest).filter(([, value]) => value !== undefined);
+  const tls = [tlsCert, tlsKey, tlsCa];
   const options = {
+    ...(tls.every((path) => path === undefined) ? {} : { tls: tlsFiles(tls) }),
     ...(secretFile === undefined ? {} : { secret: linesOf(secretFile) }),
     ...(tokenFile === undefined ? {} : { tokens: linesOf(tokenFile) }),
     ...Object.fromEntries(given),
@@ -107,6 +116,11 @@ function optionsOf(settings: StartSettings): PeerOptions {
     if (error instanceof TypeError || error instanceof RangeError) throw wrongUsage(error.message);
     throw error;
   }
+}
+
+function tlsFiles([cert, key, ca]: readonly (string | undefined)[]): TlsFiles {
+  if (cert !== undefined && key !== undefined && ca !== undefined) return { cert, key, ca };
+  throw wrongUsage("Cannot start: --tls-cert, --tls-key and --tls-ca go together");
 }
 
 /** The lines of a file as they are whenever somebody asks. */

@@ -152,7 +152,7 @@ export class Gossip {
   }
 
   #mergeSome(link: Link, maps: readonly MapEntries[], audience: Audience | "nobody"): void {
-    if (maps.length === 0 || link.isAlien || this.#state.halted) return;
+    if (maps.length === 0 || link.isAlien || link.isOverfull || this.#state.halted) return;
     const state = this.#state;
     const admitted: MapEntries[] = [];
     for (const { map, entries } of maps) {
@@ -176,9 +176,11 @@ export class Gossip {
 
   #admit(link: Link, map: string, entry: Entry): boolean {
     const { clock, wallMs, leadMs, timings } = this.#state;
-    // [C5] Peers whose walls were all ahead are left with clocks that are ahead, and with each other.
-    const isAhead = leadMs > 2 * timings.maxDriftMs;
-    if (!clock.observe(entry.time, isAhead ? wallMs + leadMs : wallMs)) {
+    // [C5] Peers whose walls were all ahead are left with clocks that are ahead, not all as far, and with
+    // each other. Were there one whose clock is sound, this one would begin again.
+    const isAhead = leadMs > 2 * timings.maxDriftMs || this.#joinsAhead(link);
+    const aheadMs = isAhead ? Math.max(leadMs, link.leadMs ?? 0) : 0;
+    if (!clock.observe(entry.time, wallMs + aheadMs)) {
       this.refused.drift += 1; // [C4]
       return false;
     }
@@ -188,6 +190,16 @@ export class Gossip {
     if (map !== SETTINGS) return true;
     if (entry.key === ERA_KEY) return this.#admitEra(link, entry);
     return entry.key !== FOUNDING_KEY || this.#admitFounding(link, entry);
+  }
+
+  /** [C5] A newcomer has nothing to lose, and takes the table as it is where nobody has a sound one. */
+  #joinsAhead({ leadMs = 0 }: Link): boolean {
+    const { joined, founding, links, timings } = this.#state;
+    const leadMsMax = 2 * timings.maxDriftMs;
+    if (joined || founding.isFromDisk || leadMs <= leadMsMax) return false;
+    return !links
+      .usable(timings.maxDriftMs)
+      .some((link) => link.remote.founding !== undefined && (link.leadMs ?? Infinity) <= leadMsMax);
   }
 
   /** [F1] What counts for nobody would be kept for long. */
