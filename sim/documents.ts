@@ -19,9 +19,13 @@ import { Channels } from "../src/items/channels.ts";
 import { decodeMessage, encodeMessage, readItemMessage } from "../src/items/item-messages.ts";
 import { MemoryItemStore } from "../src/items/item-store.ts";
 import { Items } from "../src/items/items.ts";
-import type { DocumentsChecker } from "./checkers/documents.ts";
 import type { SimulatedPeer } from "./peer.ts";
 import type { World } from "./world.ts";
+
+/** Hears of edits that are acknowledged. */
+export interface EditLog {
+  acknowledged(document: string, operation: string): void;
+}
 
 const TICK_MS = 250;
 const REPLICAS = 2;
@@ -31,12 +35,12 @@ const SERVICE = "documents";
 class Editor implements RoomClient {
   readonly doc = new Doc();
   readonly #room: Room;
-  readonly #checker: DocumentsChecker;
+  readonly #checker: EditLog;
   /** What each of its edits changed. */
   readonly #operations = new Map<number, string>();
   isOut = false;
 
-  constructor(room: Room, client: number, checker: DocumentsChecker) {
+  constructor(room: Room, client: number, checker: EditLog) {
     this.doc.clientID = client;
     this.#room = room;
     this.#checker = checker;
@@ -94,13 +98,13 @@ export class SimulatedDocuments {
   documents: Documents;
   readonly editors = new Map<string, Editor>();
   readonly #world: World;
-  readonly #checker: DocumentsChecker;
+  readonly #checker: EditLog;
   #channels: Channels;
   #isViewDue = false;
   /** The shards whose host was told to take them. */
   readonly #held = new Set<string>();
 
-  constructor(peer: SimulatedPeer, world: World, checker: DocumentsChecker) {
+  constructor(peer: SimulatedPeer, world: World, checker: EditLog) {
     this.peer = peer;
     this.#world = world;
     this.#checker = checker;
