@@ -9,13 +9,19 @@ import { type WebSocket, WebSocketServer } from "ws";
 import { applyUpdate, Doc, encodeStateAsUpdate } from "yjs";
 import { type Peer, startPeer } from "../../src/peer.ts";
 import { answerParent } from "./child.ts";
+import { nowMs } from "./measure.ts";
 
 export type Question =
   | { readonly type: "peer"; readonly name: string; readonly join: readonly string[] }
   | { readonly type: "plain" }
   | { readonly type: "region"; readonly documents: readonly string[] }
   | { readonly type: "members" }
-  | { readonly type: "load"; readonly documents: readonly string[] };
+  | { readonly type: "load"; readonly documents: readonly string[] }
+  /** Writes texts into documents, those that the peer hosts. */
+  | { readonly type: "write"; readonly texts: readonly (readonly [string, string])[] }
+  | { readonly type: "count" }
+  /** Searches for each of these, and says what it found and how long each took, in ms. */
+  | { readonly type: "search"; readonly queries: readonly string[] };
 
 let peer: Peer | undefined;
 
@@ -83,6 +89,30 @@ async function load(documents: readonly string[]): Promise<number> {
   return own.length;
 }
 
+async function write(texts: readonly (readonly [string, string])[]): Promise<null> {
+  for (const [name, text] of texts) {
+    if (peer?.routeDocument(name).region !== peer?.name) continue;
+    const handle = await peer?.documents.open(name);
+    handle?.doc.getText("text").insert(0, text);
+    await handle?.flush();
+    handle?.close();
+  }
+  return null;
+}
+
+async function search(queries: readonly string[]): Promise<unknown> {
+  const found: { hits: readonly (readonly [string, number])[]; ms: number; complete: boolean }[] =
+    [];
+  for (const query of queries) {
+    const start = nowMs();
+    const result = await peer?.search(query);
+    const ms = nowMs() - start;
+    const hits = (result?.documents ?? []).map(({ document, score }) => [document, score] as const);
+    found.push({ hits, ms, complete: result?.complete === true });
+  }
+  return found;
+}
+
 answerParent(async (question: Question): Promise<unknown> => {
   switch (question.type) {
     case "peer":
@@ -95,5 +125,11 @@ answerParent(async (question: Question): Promise<unknown> => {
       return new Set(peer?.allocations().map(({ region }) => region)).size;
     case "load":
       return load(question.documents);
+    case "write":
+      return write(question.texts);
+    case "count":
+      return peer?.globalDf([]).documents;
+    case "search":
+      return search(question.queries);
   }
 });

@@ -33,6 +33,7 @@ const BENCHES: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>
   df: () => import("./df.ts"),
   rpc: () => import("./rpc.ts"),
   documents: () => import("./documents.ts"),
+  search: () => import("./search.ts"),
   security: () => import("./security.ts"),
 };
 
