@@ -18,6 +18,7 @@ import { index } from "./cli/index-folder.ts";
 import type { Output } from "./cli/output.ts";
 import { QUERIES } from "./cli/queries.ts";
 import { repair } from "./cli/repair.ts";
+import { search } from "./cli/search.ts";
 import { start } from "./cli/start.ts";
 import { watch } from "./cli/watch.ts";
 
@@ -37,7 +38,10 @@ const args = process.argv.slice(2);
 try {
   await runProgram(
     {
-      commands: [start, dev, ...QUERIES, ...COORDINATION, index, df, watch, repair, certs],
+      commands: [
+        ...[start, dev, ...QUERIES, ...COORDINATION],
+        ...[index, df, search, watch, repair, certs],
+      ],
       version: versionOfPackage(),
       output,
       environment: process.env,

@@ -54,6 +54,14 @@ export type { PastTick } from "./core/tick-view.ts";
 export type { Timings, TimingsPreset } from "./core/timings.ts";
 export { compareTokens, type FencingToken } from "./core/token.ts";
 export type { Address, PeerName, ShardId, Stamp, Timestamp } from "./core/units.ts";
+export type { DocumentHandle } from "./documents/shell/handle.ts";
+export type {
+  DocumentInfo,
+  DocumentList,
+  PeerDocuments,
+  SearchOptions,
+} from "./documents/shell/peer-documents.ts";
+export type { FoundDocument, SearchResult } from "./documents/shell/search.ts";
 export type {
   AcquireContext,
   AskOptions,
@@ -68,5 +76,5 @@ export type { Join } from "./io/discovery.ts";
 export type { Origins } from "./io/origin.ts";
 export type { RebalanceOptions } from "./io/served-peer.ts";
 export { type Peer, type Route, startPeer } from "./peer.ts";
-export type { Logger, PeerOptions } from "./peer-options.ts";
+export type { DocumentsOption, Logger, PeerOptions } from "./peer-options.ts";
 export type { Body } from "./wire/body.ts";

@@ -22,23 +22,30 @@ import type { MachineStatus } from "./core/machine.ts";
 import { isOnline, type ShardState, shardState, shardStates } from "./core/shard-state.ts";
 import type { Address, PeerName, ShardId } from "./core/units.ts";
 import { ALLOCATIONS, type View } from "./core/view.ts";
+import type { DocumentHosting } from "./documents/shell/document-hosting.ts";
+import type { PeerDocuments } from "./documents/shell/peer-documents.ts";
+import { Doors } from "./doors.ts";
 import type { AskOptions, Host } from "./host.ts";
 import { askOf, type RegisteredHost, readHost } from "./host-options.ts";
 import { ChangeFeed, type ChangeListener } from "./io/change-feed.ts";
-import { ClientAccess } from "./io/client-access.ts";
 import { SYSTEM_CLOCK } from "./io/clock.ts";
 import { Discovery, isName } from "./io/discovery.ts";
+import { answerOn, answerWith } from "./io/http-errors.ts";
 import { HttpServer } from "./io/http-server.ts";
-import { LiveKeys } from "./io/key-ring.ts";
 import { Life, type NextLife } from "./io/life.ts";
 import { systemResolver } from "./io/names.ts";
 import { openStore } from "./io/open-store.ts";
 import { RpcServer } from "./io/rpc-server.ts";
-import type { ServedPeer } from "./io/served-peer.ts";
 import { Services } from "./io/services.ts";
-import { Credentials } from "./io/tls.ts";
 import { Waiters } from "./io/waiters.ts";
-import { addressToTell, type PeerOptions, type PeerSettings, readOptions } from "./peer-options.ts";
+import {
+  addressToTell,
+  type DocumentsOption,
+  type PeerOptions,
+  type PeerSettings,
+  readOptions,
+} from "./peer-options.ts";
+import { noRoute, servedBy } from "./served.ts";
 import type { Body } from "./wire/body.ts";
 import { encodeSnapshot } from "./wire/codec.ts";
 
@@ -85,8 +92,7 @@ export class Peer extends Coordinator {
   /** Who waits for this peer to serve. */
   readonly #waiters = new Waiters();
   #address: Address = "";
-  readonly #keys: LiveKeys;
-  readonly #credentials: Credentials | undefined;
+  readonly #doors: Doors;
   #found: readonly Address[] = [];
   /** Undefined until the port is open. */
   #life: Life | undefined;
@@ -95,6 +101,8 @@ export class Peer extends Coordinator {
   /** Why the peer is over; undefined while it is not. */
   #over: HearsayError | undefined;
   #host: RegisteredHost | undefined;
+  /** Undefined where no documents are hosted. */
+  #hosting: DocumentHosting | undefined;
   #leaving: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
   #onEnded: (error: HearsayError | undefined) => void = () => {};
@@ -104,27 +112,24 @@ export class Peer extends Coordinator {
     super();
     this.name = settings.name;
     this.#settings = settings;
-    const onBadSecret = (message: string): void => this.#warn("AUTH_FAILED", message);
-    this.#keys = new LiveKeys(settings.secret, onBadSecret);
-    const { tls } = settings;
-    this.#credentials =
-      tls && new Credentials(tls, settings, () => SYSTEM_CLOCK.now(), onBadSecret);
+    this.#doors = new Doors(settings, (message) => this.#warn("AUTH_FAILED", message));
+    const { access, credentials } = this.#doors;
     this.ended = new Promise((resolve, reject) => {
       this.#onEnded = (error) => (error === undefined ? resolve() : reject(error));
     });
     this.ended.catch(() => {});
     this.services = new Services(settings.name, (error) => this.#failFatally(error));
-    const access = new ClientAccess({
-      tokens: settings.tokens,
-      isClosed: settings.secret !== undefined || tls !== undefined,
-      now: () => SYSTEM_CLOCK.now(),
-    });
     const onFault = (error: unknown): void =>
       settings.logger.error({ err: error }, "A request has failed");
     this.#server = new HttpServer({
       access,
-      credentials: this.#credentials,
-      served: this.#served(),
+      credentials,
+      served: servedBy(this, {
+        sent: () => this.#lifeNow("count what was sent").sent,
+        view: () => this.#viewNow("locate"),
+        publish: (shard, contribution) => this.publication(shard, contribution),
+        depart: () => this.#depart(),
+      }),
       onPeerUpgrade: (request, socket, head) => {
         if (this.#life === undefined) socket.destroy();
         else this.#life.acceptUpgrade(request, socket, head);
@@ -132,6 +137,10 @@ export class Peer extends Coordinator {
       onClientUpgrade: (request, socket, head) => {
         if (this.#life === undefined) socket.destroy();
         else this.#clients.acceptUpgrade(request, socket, head);
+      },
+      onDocumentUpgrade: (request, socket, head) => {
+        if (this.#hosting === undefined) answerOn(socket, answerWith(404));
+        else this.#hosting.acceptUpgrade(request, socket, head);
       },
       origins: settings.origins,
       onFault,
@@ -180,6 +189,8 @@ export class Peer extends Coordinator {
    * @internal
    */
   async start(): Promise<void> {
+    const { documents } = this.#settings;
+    if (documents !== undefined) await this.#startDocuments(documents);
     const listened = await this.#server.listen(this.#settings.listen);
     this.#address = addressToTell(this.#settings, listened);
     const { join } = this.#settings;
@@ -189,6 +200,13 @@ export class Peer extends Coordinator {
     const isFixed = typeof join !== "function" && fixed.length === join.length;
     await this.#begin({ join: isFixed ? join : [this.#address, ...fixed] });
     void this.#discovery.start();
+  }
+
+  /** The documents of the cluster. Throws `BAD_REQUEST` where this peer hosts none. */
+  override get documents(): PeerDocuments {
+    this.#refuseIfOver("use documents");
+    if (this.#hosting !== undefined) return this.#hosting.documents;
+    throw new HearsayError("BAD_REQUEST", "Cannot use documents: this peer was started without");
   }
 
   /** Resolves when the peer serves, at once if it does. Rejects when it ends first. */
@@ -205,7 +223,7 @@ export class Peer extends Coordinator {
   routeDocument(document: string): Route {
     if (typeof document !== "string")
       throw new TypeError("Cannot route: the document is no string");
-    return this.#view?.allocationFor(document) ?? this.#noRoute();
+    return this.#view?.allocationFor(document) ?? noRoute(this.#viewNow("route"));
   }
 
   /** The same as `routeDocument`: a node is a document here. */
@@ -316,33 +334,6 @@ export class Peer extends Coordinator {
     return this.leave();
   }
 
-  /** What the HTTP server asks for. */
-  #served(): ServedPeer {
-    return {
-      status: () => this.status(),
-      sent: () => this.#lifeNow("count what was sent").sent,
-      members: () => this.members(),
-      allocations: () => this.allocations(),
-      shards: () => this.shards(),
-      shard: (shard) => this.shard(shard),
-      locate: (document) => {
-        const view = this.#viewNow("locate");
-        return { shard: view.shardFor(document), allocation: view.allocationFor(document) };
-      },
-      allocate: (shard, region, options) => this.allocate(shard, region, options),
-      release: (shard) => this.release(shard),
-      coordinator: this,
-      publishFrequencies: (shard, contribution) => this.publication(shard, contribution),
-      globalDf: (terms) => this.globalDf(terms),
-      rebalance: (options) => this.rebalance(options),
-      pins: () => this.pins(),
-      drain: (region, options) => this.drain(region, options),
-      watch: (signal) => this.watch({ signal }),
-      depart: () => this.#depart(),
-      leave: () => void this.leave(),
-    };
-  }
-
   async #leave(): Promise<void> {
     if (this.#closing === undefined) await this.#depart();
     await this.#life?.hostIdle(this.#settings.timings.handoffMs);
@@ -368,8 +359,8 @@ export class Peer extends Coordinator {
       store,
       opened,
       clock: SYSTEM_CLOCK,
-      keys: () => this.#keys.current(),
-      credentials: this.#credentials,
+      keys: () => this.#doors.keys.current(),
+      credentials: this.#doors.credentials,
       onChange: (change) => this.#tell(change),
       onDelivery: (delivery) => this.services.delivered(delivery),
       onReadiness: (isReady) => this.#noticeReadiness(isReady),
@@ -388,6 +379,26 @@ export class Peer extends Coordinator {
     if (this.#host !== undefined) life.host(this.#host.host, this.#host.traits);
   }
 
+  async #startDocuments(documents: Required<DocumentsOption>): Promise<void> {
+    const { name, cluster, origins, data } = this.#settings;
+    const { DocumentHosting: Hosting } = await import("./documents/shell/document-hosting.ts");
+    this.#hosting = await Hosting.start({
+      ...{
+        name,
+        cluster,
+        documents,
+        services: this.services,
+        access: this.#doors.access,
+        origins,
+        data,
+      },
+      clock: SYSTEM_CLOCK,
+      onFault: (error) => this.#failFatally(error),
+      globalDf: (terms) => this.globalDf(terms),
+      publish: (shard, contribution) => this.publication(shard, contribution),
+    });
+  }
+
   async #beginAgain(before: Life, next: NextLife, message: string): Promise<void> {
     this.#warn("NOT_READY", message);
     const over = new HearsayError("NOT_READY", message);
@@ -399,6 +410,7 @@ export class Peer extends Coordinator {
 
   #tell(change: Change): void {
     const { logger } = this.#settings;
+    if (change.type === "allocation" || change.type === "member") this.#hosting?.viewChanged();
     if (change.type === "warning") logger.warn({ code: change.code }, change.message);
     else if (change.type === "member") {
       const { name, status, why } = change;
@@ -453,7 +465,9 @@ export class Peer extends Coordinator {
     this.#feed.close();
     // Nobody may find the port open who finds out that the links are cut: it would mean life [F5].
     const portClosed = this.#server.close();
-    await Promise.all([this.#life?.end(code, this.#over), this.#clients.close(code), portClosed]);
+    const clientsClosed = [this.#clients.close(code), this.#hosting?.closeClients()];
+    await Promise.all([this.#life?.end(code, this.#over), ...clientsClosed, portClosed]);
+    await this.#hosting?.close();
     this.#settings.logger.info({}, code === "LEAVING" ? "Left" : "Closed");
     this.#onEnded(error);
   }
@@ -482,13 +496,5 @@ export class Peer extends Coordinator {
     if (this.#over === undefined) return;
     const { code, message } = this.#over;
     throw new HearsayError(code, `Cannot ${action}: ${message}`, { cause: this.#over });
-  }
-
-  #noRoute(): never {
-    const view = this.#viewNow("route");
-    if (view.shards().length === 0) {
-      throw new HearsayError("NO_SHARDS", "Cannot route: no shard is registered"); // [R1]
-    }
-    throw new HearsayError("NO_REGION", "Cannot route: no region hosts the document's shard");
   }
 }

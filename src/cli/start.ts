@@ -39,6 +39,8 @@ const START_SETTINGS = [
     "insecure",
     "logLevel",
     "logFormat",
+    "replicas",
+    "acks",
   ] as const),
 ] as const;
 
@@ -92,6 +94,8 @@ function optionsOf(settings: StartSettings): PeerOptions {
     tlsCert,
     tlsKey,
     tlsCa,
+    replicas,
+    acks,
     ...rest
   } = settings;
   const given = Object.entries(rest).filter(([, value]) => value !== undefined);
@@ -103,6 +107,7 @@ function optionsOf(settings: StartSettings): PeerOptions {
     ...Object.fromEntries(given),
     name,
     timings: timingsOf(timings),
+    documents: { replicas, acks: acks === "all" ? acks : Number(acks) },
   } as PeerOptions;
   try {
     readOptions(options);

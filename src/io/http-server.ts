@@ -52,7 +52,10 @@ const IDLE_CONNECTIONS_MAX = LINKS_MAX / 2;
 /** How long answers under way may take once the server closes, in ms. */
 const CLOSE_TIMEOUT_MS = 250;
 
-type AcceptUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+/** Where documents are, before their names. */
+export const DOCUMENTS_PATH = "/documents/";
+
+export type AcceptUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
 
 export interface HttpServerOptions {
   readonly served: ServedPeer;
@@ -64,6 +67,8 @@ export interface HttpServerOptions {
   readonly onPeerUpgrade: AcceptUpgrade;
   /** The same at `RPC_PATH`, for clients. */
   readonly onClientUpgrade: AcceptUpgrade;
+  /** The same below `DOCUMENTS_PATH`. */
+  readonly onDocumentUpgrade: AcceptUpgrade;
   /** Pages that may do more than read. */
   readonly origins: Origins;
   /** A request failed by a fault of this peer. */
@@ -155,11 +160,13 @@ export class HttpServer {
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     this.#idle.release(socket);
     const [path] = (request.url ?? "").split("?");
-    const { onPeerUpgrade, onClientUpgrade } = this.#options;
-    if (path !== PEER_PATH && path !== RPC_PATH) answerOn(socket, answerWith(404));
+    const { onPeerUpgrade, onClientUpgrade, onDocumentUpgrade } = this.#options;
+    const isDocument = path?.startsWith(DOCUMENTS_PATH) === true;
+    if (path !== PEER_PATH && path !== RPC_PATH && !isDocument) answerOn(socket, answerWith(404));
     else if (request.headers.upgrade?.toLowerCase() !== "websocket") {
       answerOn(socket, answerWith(426));
     } else if (path === PEER_PATH) onPeerUpgrade(request, socket, head);
+    else if (isDocument) onDocumentUpgrade(request, socket, head);
     else onClientUpgrade(request, socket, head); // [S2] Another door, and nothing behind it is shared.
   }
 }
