@@ -185,7 +185,7 @@ export class Gossip {
       return false;
     }
     if (map === MEMBERS && entry.writer === link.remote.incarnation) {
-      link.hasSoundRow = this.#state.isSound(entry);
+      link.hasSoundRow = this.#state.isCredible(entry.time);
     }
     if (isStale(map, entry, this.#state.cut)) return false; // [M5]
     if (map === VERDICTS) return this.#admitVerdict(entry);

@@ -208,11 +208,6 @@ export class PeerState {
     return remote.founding !== undefined || this.hasRow(remote);
   }
 
-  /** [C5] Whether others take what is stamped so: it is not ahead of the wall clock by too much. */
-  isSound({ time }: Stamp): boolean {
-    return timestampMs(time) - this.wallMs <= 2 * this.timings.maxDriftMs;
-  }
-
   /** Whether the other end of a link is the present life of a member. */
   hasRow({ name, incarnation }: Remote): boolean {
     return this.view.membership.get(name)?.row.incarnation === incarnation;
