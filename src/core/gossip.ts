@@ -184,7 +184,9 @@ export class Gossip {
       this.refused.drift += 1; // [C4]
       return false;
     }
-    if (map === MEMBERS && entry.writer === link.remote.incarnation) link.hasSentRow = true;
+    if (map === MEMBERS && entry.writer === link.remote.incarnation) {
+      link.hasSoundRow = this.#state.isCredible(entry.time);
+    }
     if (isStale(map, entry, this.#state.cut)) return false; // [M5]
     if (map === VERDICTS) return this.#admitVerdict(entry);
     if (map !== SETTINGS) return true;

@@ -261,9 +261,19 @@ test("[C5] a clock that was far ahead and is right again begins again with a pee
   const back = new HandDriven("a", { image, incarnation: life("a", 1), join: ["b:1"] });
   back.start();
   back.open(1, "b");
+  back.delta(1, "members", rowEntry("b", 200));
   expect(effectsOf(back.pass(300), "reset")).toEqual([]); // Nobody has said how its clock is.
   const effects = [...back.receive(1, heartbeat({ leadMs: 3 })), ...back.pass(600)];
   expect(effectsOf(effects, "reset")).toMatchObject([{ join: ["b:1"] }]);
+});
+
+test("[C5] nobody begins again with who has just done so, and has taken a table that is ahead", () => {
+  const driven = new HandDriven("a", { image: { clockBound: at(HOUR_MS), maps: [] } });
+  driven.start();
+  driven.open(1, "b");
+  driven.receive(1, heartbeat({ leadMs: 3 })); // It was sound when it said so.
+  driven.delta(1, "members", rowEntry("b", HOUR_MS));
+  expect(effectsOf(driven.pass(600), "reset")).toEqual([]);
 });
 
 test("[C5] it does so also with a member whose earlier life wrote a row that is far ahead", () => {
