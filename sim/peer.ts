@@ -5,6 +5,8 @@
  * restarted, with a disk and two clocks: a monotonic one that begins anew with each life, and a wall
  * clock that may be off, drift and step. Links are `SimulatedLinks`; this file is the rest.
  */
+
+import type { Delivery } from "../src/core/delivery.ts";
 import type { AskOutcome, Change, Effect } from "../src/core/effect.ts";
 import { EffectQueue } from "../src/core/effect-queue.ts";
 import type { CallRequest, MachineEvent } from "../src/core/event.ts";
@@ -64,6 +66,8 @@ export interface Observer {
   handled?(peer: SimulatedPeer, task: TaskOf<"handle">, operation: number): void;
   acquired?(peer: SimulatedPeer, task: TaskOf<"acquire">, imported: Counts | undefined): void;
   released?(peer: SimulatedPeer, shard: string, counts: Counts): void;
+  /** Something has come for the services of a peer. */
+  delivered?(peer: SimulatedPeer, delivery: Delivery): void;
   /** The machine has taken a step. */
   stepped?(peer: SimulatedPeer, event: MachineEvent): void;
   /** What only this disk held is gone. */
@@ -229,6 +233,13 @@ export class SimulatedPeer {
     this.run(() => this.step({ type: "asked", ask, ...message }));
   }
 
+  /** Posts to a service of another peer; false when it was not taken, or cannot be told now. */
+  post(to: string, service: string, body: Uint8Array): boolean {
+    if (this.state !== "up" || this.machine?.canPost(to) !== true) return false;
+    this.run(() => this.step({ type: "posted", to, service, body }));
+    return this.slowMs === 0;
+  }
+
   /** Nothing fails or takes long in its host any more. */
   calmHost(): void {
     this.#isHostCalm = true;
@@ -351,6 +362,9 @@ export class SimulatedPeer {
         break;
       case "host":
         this.#host?.perform(effect.task);
+        break;
+      case "deliver":
+        this.#observer.delivered?.(this, effect.delivery);
         break;
       case "settle-ask":
         this.#observer.asked?.(this, effect.ask, effect.outcome);

@@ -7,6 +7,7 @@ import { HearsayError } from "./core/error.ts";
 import type { HostTraits } from "./core/host-task.ts";
 import { ASK_TIMEOUT_MS_MAX, ENTITY_LENGTH_MAX } from "./core/limits.ts";
 import { NAME_PATTERN, type ShardId } from "./core/units.ts";
+import { SERVICE_ENTITY } from "./core/work.ts";
 import type { AskOptions, Host } from "./host.ts";
 import type { RunnableHost } from "./io/host-runner.ts";
 import type { AskRequest, Life } from "./io/life.ts";
@@ -97,8 +98,9 @@ function readAsk(what: string, shard: ShardId, message: Body, options: AskOption
     throw new TypeError(`Cannot ${what}: the shard is no name of 1 to 64 characters`);
   }
   if (typeof entity !== "string") throw new TypeError(`Cannot ${what}: the entity is no string`);
-  if (entity.length > ENTITY_LENGTH_MAX || !isWellFormed(entity)) {
-    const limit = `well-formed text of at most ${ENTITY_LENGTH_MAX} characters`;
+  const isService = entity.startsWith(SERVICE_ENTITY);
+  if (entity.length > ENTITY_LENGTH_MAX || !isWellFormed(entity) || isService) {
+    const limit = `well-formed text of at most ${ENTITY_LENGTH_MAX} characters, none before U+0001`;
     throw new RangeError(`Cannot ${what}: the entity is not ${limit}`);
   }
   if (!(timeoutMs >= 1 && timeoutMs <= ASK_TIMEOUT_MS_MAX)) {

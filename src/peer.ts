@@ -35,6 +35,8 @@ import { systemResolver } from "./io/names.ts";
 import { openStore } from "./io/open-store.ts";
 import { RpcServer } from "./io/rpc-server.ts";
 import type { ServedPeer } from "./io/served-peer.ts";
+import { Services } from "./io/services.ts";
+import { Waiters } from "./io/waiters.ts";
 import { addressToTell, type PeerOptions, type PeerSettings, readOptions } from "./peer-options.ts";
 import type { Body } from "./wire/body.ts";
 import { encodeSnapshot } from "./wire/codec.ts";
@@ -60,11 +62,6 @@ export async function startPeer(options: PeerOptions): Promise<Peer> {
   }
 }
 
-interface Waiter {
-  readonly resolve: () => void;
-  readonly reject: (error: unknown) => void;
-}
-
 /** One peer of a cluster. Made by `startPeer`. */
 export class Peer extends Coordinator {
   override readonly name: PeerName;
@@ -78,8 +75,14 @@ export class Peer extends Coordinator {
   readonly #clients: RpcServer;
   readonly #discovery: Discovery;
   readonly #feed = new ChangeFeed();
+  /**
+   * What runs on every peer under a name, beside the user's own host.
+   *
+   * @internal
+   */
+  readonly services: Services;
   /** Who waits for this peer to serve. */
-  readonly #waiters = new Set<Waiter>();
+  readonly #waiters = new Waiters();
   #address: Address = "";
   readonly #keys: LiveKeys;
   #found: readonly Address[] = [];
@@ -104,6 +107,7 @@ export class Peer extends Coordinator {
       this.#onEnded = (error) => (error === undefined ? resolve() : reject(error));
     });
     this.ended.catch(() => {});
+    this.services = new Services(settings.name, (error) => this.#failFatally(error));
     const access = new ClientAccess({
       tokens: settings.tokens,
       isClosed: settings.secret !== undefined,
@@ -182,28 +186,9 @@ export class Peer extends Coordinator {
 
   /** Resolves when the peer serves, at once if it does. Rejects when it ends first. */
   ready({ signal }: { readonly signal?: AbortSignal } = {}): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (this.#over !== undefined) return reject(this.#over);
-      if (signal?.aborted) return reject(signal.reason);
-      if (this.isReady) return resolve();
-      const done = (): void => {
-        this.#waiters.delete(waiter);
-        signal?.removeEventListener("abort", abort);
-      };
-      const abort = (): void => waiter.reject(signal?.reason);
-      const waiter: Waiter = {
-        resolve: () => {
-          done();
-          resolve();
-        },
-        reject: (error) => {
-          done();
-          reject(error);
-        },
-      };
-      this.#waiters.add(waiter);
-      signal?.addEventListener("abort", abort);
-    });
+    if (this.#over !== undefined) return Promise.reject(this.#over);
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    return this.isReady ? Promise.resolve() : this.#waiters.wait(signal);
   }
 
   /**
@@ -378,6 +363,7 @@ export class Peer extends Coordinator {
       clock: SYSTEM_CLOCK,
       keys: () => this.#keys.current(),
       onChange: (change) => this.#tell(change),
+      onDelivery: (delivery) => this.services.delivered(delivery),
       onReadiness: (isReady) => this.#noticeReadiness(isReady),
       onReset: (next, message) => {
         this.#beginAgain(life, next, message).catch((error) => this.#failFatally(error));
@@ -390,12 +376,14 @@ export class Peer extends Coordinator {
     const { incarnation } = life;
     logger.info({ name, incarnation, address }, `Listening on ${address}`);
     life.start();
+    this.services.begin(life);
     if (this.#host !== undefined) life.host(this.#host.host, this.#host.traits);
   }
 
   async #beginAgain(before: Life, next: NextLife, message: string): Promise<void> {
     this.#warn("NOT_READY", message);
     const over = new HearsayError("NOT_READY", message);
+    this.services.end();
     await before.end("CLOSED", over);
     const join = [...new Set([...next.join, ...this.#found])];
     await this.#begin({ join, older: next.older }, true);
@@ -419,7 +407,7 @@ export class Peer extends Coordinator {
 
   #noticeReadiness(isReady: boolean): void {
     this.#settings.logger.info({ isReady }, isReady ? "Serving" : "Not serving");
-    if (isReady) for (const waiter of [...this.#waiters]) waiter.resolve();
+    if (isReady) this.#waiters.resolve();
   }
 
   /** This peer cannot go on. */
@@ -451,8 +439,9 @@ export class Peer extends Coordinator {
     const code = this.#leaving === undefined ? "CLOSED" : "LEAVING";
     this.#over = error ?? new HearsayError("CLOSED", `"${this.name}" is closed`);
     this.#view = undefined;
-    for (const waiter of [...this.#waiters]) waiter.reject(this.#over);
+    this.#waiters.reject(this.#over);
     this.#discovery.close();
+    this.services.end();
     this.#feed.close();
     // Nobody may find the port open who finds out that the links are cut: it would mean life [F5].
     const portClosed = this.#server.close();

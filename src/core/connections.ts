@@ -357,7 +357,7 @@ export class Connections {
   }
 
   #tellWhetherWanted(link: Link): void {
-    const wanted = this.#neighbours.wants(link) || link.asksUnderWay > 0;
+    const wanted = this.#neighbours.wants(link) || link.asksUnderWay > 0 || link.isPosted;
     if (wanted === link.isWanted) return;
     link.isWanted = wanted;
     this.#state.send(link, { type: "keep", wanted });

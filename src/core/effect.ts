@@ -1,6 +1,8 @@
 /**
  * The output of the state machine, carried out strictly in order. Imperative: each is to be done.
  */
+
+import type { Delivery } from "./delivery.ts";
 import type { ErrorCode, Refusal } from "./error.ts";
 import type { HostTask } from "./host-task.ts";
 import type { MapEntries, MapKeys, Message } from "./message.ts";
@@ -110,6 +112,8 @@ export type Effect =
   | { readonly type: "notify"; readonly change: Change }
   /** Tells the host of this region what to do. */
   | { readonly type: "host"; readonly task: HostTask }
+  /** Tells the services of this peer what has come, or of whom they may post to. */
+  | { readonly type: "deliver"; readonly delivery: Delivery }
   /** An ask of a user has ended. */
   | { readonly type: "settle-ask"; readonly ask: number; readonly outcome: AskOutcome }
   /**

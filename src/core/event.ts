@@ -149,7 +149,7 @@ export type MachineEvent =
   | { readonly type: "called"; readonly call: number; readonly request: CallRequest }
   /** Who called does not wait for the answer any more; none is given if the call has not ended. */
   | { readonly type: "abandoned"; readonly call: number }
-  /** A user has given this peer a host for its region. Once in a life. */
+  /** This peer has a host for its region, or one more: what all of them can do. */
   | { readonly type: "host-registered"; readonly traits: HostTraits }
   /** The host has done something that it was told to, or failed. */
   | { readonly type: "hosted"; readonly report: HostReport }
@@ -164,5 +164,14 @@ export type MachineEvent =
     }
   /** A user does not wait for the answer any more. */
   | { readonly type: "ask-given-up"; readonly ask: number }
+  /** A service has a message for that of another peer. It is dropped unless `canPost` says otherwise. */
+  | {
+      readonly type: "posted";
+      readonly to: PeerName;
+      readonly service: string;
+      readonly body: Uint8Array;
+    }
+  /** Services need a peer from now on, or do not any more. */
+  | { readonly type: "peer-needed"; readonly peer: PeerName; readonly isNeeded: boolean }
   /** The deadline has come. */
   | { readonly type: "woken" };

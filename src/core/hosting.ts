@@ -35,7 +35,7 @@ import { ENTITIES, entityKey, REMEMBERED } from "./remembered.ts";
 import { StateTransfer } from "./state-transfer.ts";
 import { Stopping } from "./stopping.ts";
 import type { Instant, PeerName, ShardId, Timestamp } from "./units.ts";
-import type { Running } from "./work.ts";
+import { isEntity, type Running } from "./work.ts";
 
 /** How long a host that could not take a shard is left alone, in ms. */
 const ACQUIRE_AGAIN_MS = 1000;
@@ -203,7 +203,7 @@ export class Hosting {
   /** [H6] An entity has its first message, or has let go. */
   entity(shard: ShardId, entity: string, isStarted: boolean): void {
     const { remembered, replica } = this.#state;
-    const isNews = entity !== "" && remembered.has(shard, entity) !== isStarted;
+    const isNews = isEntity(entity) && remembered.has(shard, entity) !== isStarted;
     if (this.#shards.traits?.remembers !== true || !isNews) return;
     if (isStarted && (remembered.count >= ENTITIES_REMEMBERED_MAX || replica.isFull)) return; // [S4]
     const value = isStarted ? REMEMBERED : undefined;

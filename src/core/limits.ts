@@ -33,6 +33,9 @@ export const SHARDS_MAX = 65_536;
 /** Size of one message to a host, of its answer, and of a chunk of state, in bytes as it travels. */
 export const MESSAGE_BYTES_MAX = 1_048_576;
 
+/** Size of a chunk of a shard's state, in bytes: the largest message, and whose it is. */
+export const CHUNK_BYTES_MAX = MESSAGE_BYTES_MAX + 64;
+
 /** Size of one frame between peers, in bytes: the largest message and what is said beside it. */
 export const FRAME_BYTES_MAX = MESSAGE_BYTES_MAX + 65_536;
 
@@ -235,6 +238,12 @@ export const ANSWER_BYTES_WAITING_MAX = 67_108_864;
 
 /** Entities that are remembered in the whole cluster: a quarter of a replica. */
 export const ENTITIES_REMEMBERED_MAX = 65_536;
+
+/** Bytes of posts to one peer in the time of one pulse. Below `BUFFERED_BYTES_MAX`. */
+export const POST_BYTES_BURST = 4_194_304;
+
+/** Length of the name of a service, in UTF-16 code units. */
+export const SERVICE_NAME_LENGTH_MAX = 32;
 
 /** Entities of one region that have been started and not passivated. */
 export const ENTITIES_STARTED_MAX = 262_144;

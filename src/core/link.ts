@@ -59,6 +59,10 @@ export class Link {
   isWantedThere = true;
   /** Asks of this end that the other one has not answered [H3]. */
   asksUnderWay = 0;
+  /** Services need this link [N3]. */
+  isPosted = false;
+  /** The conversation over it has ended: its posts are not delivered any more [N2]. */
+  isRetired = false;
   /** It was closed because neither end wanted it: what comes now is not taken, and is sent elsewhere. */
   isGivenUp = false;
   /** Since when neither end wants it. */

@@ -16,7 +16,7 @@
  *
  * Rules: SPEC.md, all of it; each part names its own.
  */
-import { Calls, whyNotReady } from "./calls.ts";
+import { Calls } from "./calls.ts";
 import { Connections } from "./connections.ts";
 import type { Effect } from "./effect.ts";
 import type { Era } from "./eras.ts";
@@ -24,11 +24,12 @@ import type { MachineEvent } from "./event.ts";
 import { beginAgain, Gossip, OLDER } from "./gossip.ts";
 import { type InquestHooks, Inquests } from "./inquests.ts";
 import type { Link } from "./link.ts";
+import { type MachineStatus, statusOf } from "./machine-status.ts";
 import type { VerdictKind } from "./membership.ts";
 import { type Entry, isHostMessage, type MapEntries } from "./message.ts";
 import { type MachineOptions, PeerState } from "./peer-state.ts";
-import type { PlanSettings } from "./plan-settings.ts";
 import { Planner } from "./planner.ts";
+import { Posts } from "./posts.ts";
 import { Service } from "./service.ts";
 import { Standing } from "./standing.ts";
 import { Surveillance } from "./surveillance.ts";
@@ -37,6 +38,7 @@ import type { Incarnation, Instant, PeerName, Stamp, Timestamp, WallMs } from ".
 import { ALLOCATIONS, type View } from "./view.ts";
 import { agrees } from "./wall-clock.ts";
 
+export type { MachineStatus } from "./machine-status.ts";
 export type { MachineOptions } from "./peer-state.ts";
 
 /** What the handshake says of this peer. */
@@ -53,36 +55,6 @@ export interface Identity {
   readonly isAccompanied: boolean;
 }
 
-/** What `status` shows. */
-export interface MachineStatus {
-  readonly name: PeerName;
-  readonly incarnation: string;
-  readonly cluster: string;
-  readonly viewId: string;
-  readonly fingerprint: string;
-  readonly clock: { readonly time: number; readonly driftMs: number };
-  readonly members: Record<"alive" | "suspect" | "dead" | "left", number>;
-  readonly shards: number;
-  readonly allocations: number;
-  readonly links: number;
-  readonly tick: number;
-  /** Number of the present era [M5]; 0 since the founding, and for a newcomer. */
-  readonly era: number;
-  /** Whether it serves and takes writes; if not, `why` says what it waits for. */
-  readonly ready: boolean;
-  readonly why: string;
-  /** Whether it gives its shards away. */
-  readonly draining: boolean;
-  /** What regions plan by; null when this peer cannot read it. */
-  readonly plan: PlanSettings | null;
-  /** Entries of the whole replica, tombstones included. */
-  readonly entries: number;
-  /** Names the content of the whole replica, all maps of it. */
-  readonly replica: string;
-  /** Entries from outside that were refused, by reason. */
-  readonly refused: { readonly malformed: number; readonly drift: number };
-}
-
 export class Machine {
   readonly #state: PeerState;
   readonly #gossip: Gossip;
@@ -93,6 +65,7 @@ export class Machine {
   readonly #surveillance: Surveillance;
   readonly #calls: Calls;
   readonly #service: Service;
+  readonly #posts: Posts;
   readonly #hooks: InquestHooks = {
     dial: (address, subject) => this.#connections.dial(address, { type: "inquest", subject }),
     dead: (subject, incarnation, kind, why) => this.#buried(subject, incarnation, kind, why),
@@ -117,6 +90,9 @@ export class Machine {
       moved: (shard) => this.#calls.moved(shard),
     });
     this.#calls = new Calls(state, { connections, standing, service: this.#service });
+    this.#posts = new Posts(state, (address, carrier) => {
+      connections.dial(address, { type: "request", carrier });
+    });
     this.#surveillance = new Surveillance(state, this.#connections);
     this.#pulseMs = pulseOf(options.timings);
     this.#pulseAt = now;
@@ -135,6 +111,11 @@ export class Machine {
   /** Whether this peer may serve shards now [F9, A9]. */
   get isServing(): boolean {
     return this.#state.isReady && !this.#state.isStale;
+  }
+
+  /** Whether a post to this peer would be taken now [N1]. */
+  canPost(to: PeerName): boolean {
+    return this.#posts.canPost(to);
   }
 
   /** What this peer says of itself in a handshake that begins now. */
@@ -173,6 +154,7 @@ export class Machine {
     this.#planner.settle(); // After the inquests: the shards of the dead are claimed at once.
     this.#service.settle();
     this.#calls.settle();
+    this.#posts.settle();
     if (!state.left) this.#connections.dialDue();
     state.membersChanged = false;
     this.#watchSide();
@@ -191,6 +173,7 @@ export class Machine {
       this.#planner.deadline(),
       this.#service.deadline(),
       this.#calls.deadline(),
+      this.#posts.deadline(),
     );
   }
 
@@ -224,30 +207,7 @@ export class Machine {
   }
 
   status(): MachineStatus {
-    const { options, view, clock, leadMs, replica, links, eras } = this.#state;
-    const members = { alive: 0, suspect: 0, dead: 0, left: 0 };
-    for (const { status } of view.membership.all()) members[status] += 1;
-    return {
-      name: options.name,
-      incarnation: options.incarnation,
-      cluster: options.cluster,
-      viewId: view.viewId(),
-      fingerprint: view.fingerprint(),
-      clock: { time: clock.last, driftMs: leadMs },
-      members,
-      shards: view.shards().length,
-      allocations: view.allocationCount,
-      links: links.open().length,
-      tick: view.ticks.current?.tick ?? 0,
-      era: eras.era?.number ?? 0,
-      ready: this.isReady,
-      why: whyNotReady(this.#state),
-      draining: this.#state.draining,
-      plan: view.planSettings() ?? null,
-      entries: replica.entryCount,
-      replica: replica.fingerprint(),
-      refused: { ...this.#gossip.refused },
-    };
+    return statusOf(this.#state, this.isReady, this.#gossip.refused);
   }
 
   #handle(event: MachineEvent): void {
@@ -284,6 +244,7 @@ export class Machine {
       case "link-drained":
         this.#gossip.congested(event.link, event.type === "link-congested");
         if (event.type === "link-drained") this.#service.router.drained();
+        this.#posts.congested();
         break;
       case "addresses-found":
         this.#connections.joinBy(event.addresses);
@@ -299,6 +260,12 @@ export class Machine {
       case "asked":
       case "ask-given-up":
         this.#service.handle(event);
+        break;
+      case "posted":
+        this.#posts.posted(event.to, event.service, event.body);
+        break;
+      case "peer-needed":
+        this.#posts.need(event.peer, event.isNeeded);
         break;
       case "started":
       case "woken":
@@ -322,7 +289,8 @@ export class Machine {
       else if (message.type === "keep") link.isWantedThere = message.wanted;
       else if (message.type === "pulse") this.#connections.pulsed(link, message);
       else if (link.isGated(timings.maxDriftMs))
-        continue; // [C4]
+        this.#posts.missed(link); // [C4]
+      else if (message.type === "post") this.#posts.received(link, message);
       else if (isHostMessage(message)) this.#service.received(link, message);
       else if (message.type === "probe") this.#inquests.asked(link, message);
       else if (message.type === "probe-answer") this.#inquests.testified(link, message);
@@ -361,6 +329,7 @@ export class Machine {
     this.#gossip.pulse();
     this.#state.eras.pulse();
     this.#service.pulse();
+    this.#posts.pulse();
     if (this.#state.isStale && this.#isAlone()) this.#service.resume();
   }
 

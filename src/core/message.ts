@@ -287,6 +287,13 @@ export interface Stopped {
   readonly token: Timestamp;
 }
 
+/** A message of a service to the one of that name at another peer, opaque here [N1]. */
+export interface Post {
+  readonly type: "post";
+  readonly service: string;
+  readonly body: Uint8Array;
+}
+
 /** What hosts and routers say to each other. */
 export type HostMessage = Ask | Answer | Chunk | ChunkTaken | Stop | Stopped;
 
@@ -316,4 +323,5 @@ export type Message =
   | ExchangeMessage
   | RequestMessage
   | ResponseMessage
-  | HostMessage;
+  | HostMessage
+  | Post;

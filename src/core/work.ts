@@ -21,6 +21,14 @@ import type { Incarnation, Instant, LinkId, PeerName, ShardId } from "./units.ts
 /** The link of what users of this peer ask: no link at all. */
 export const OWN_LINK: LinkId = 0;
 
+/** What the entities of services begin with, and those of users do not. */
+export const SERVICE_ENTITY = "\u0000";
+
+/** Whether this is an entity of a user's, and not the shard as a whole or a service. */
+export function isEntity(name: string): boolean {
+  return name !== "" && !name.startsWith(SERVICE_ENTITY);
+}
+
 /** A message that has to be handled. */
 export interface WorkItem {
   readonly ask: number;
@@ -191,7 +199,7 @@ export class Work {
       if (owner.mode !== "open") continue;
       for (const [entity, state] of owner.entities) {
         const isDue = !state.isBusy && state.queue.length === 0 && state.usedAt <= before;
-        if (isDue && entity !== "") this.#start(shard, owner, entity, state, undefined);
+        if (isDue && isEntity(entity)) this.#start(shard, owner, entity, state, undefined);
       }
     }
   }
@@ -222,7 +230,7 @@ export class Work {
       this.#bytes -= item.body.length;
       this.#hooks.expired(item);
     }
-    const isKept = this.#passivateAfterMs !== Number.POSITIVE_INFINITY && name !== "";
+    const isKept = this.#passivateAfterMs !== Number.POSITIVE_INFINITY && isEntity(name);
     if (!isKept) this.#forget(owner, name);
   }
 

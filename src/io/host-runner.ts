@@ -12,6 +12,7 @@
  */
 import { isWellFormed } from "../core/canonical.ts";
 import type { HostReport, HostTask } from "../core/host-task.ts";
+import { CHUNK_BYTES_MAX } from "../core/limits.ts";
 import type { ShardId } from "../core/units.ts";
 import { type Body, decodeBody, encodeBody } from "../wire/body.ts";
 import { Chunks } from "./host-chunks.ts";
@@ -20,12 +21,39 @@ type TaskOf<T extends HostTask["type"]> = Extract<HostTask, { readonly type: T }
 
 /** What a runner runs: `Host` of the library, or part of it. */
 export interface RunnableHost {
-  onAcquire(shard: ShardId, context: object): unknown;
-  onMessage(message: Body, context: object): unknown;
+  onAcquire(shard: ShardId, context: AcquireContext): unknown;
+  onMessage(message: Body, context: MessageContext): unknown;
   onRelease(shard: ShardId): unknown;
   exportState?(shard: ShardId): AsyncIterable<Body> | Iterable<Body>;
-  importState?(shard: ShardId, chunks: AsyncIterable<Body>, context: object): unknown;
-  onPassivate?(entity: string, context: object): unknown;
+  importState?(shard: ShardId, chunks: AsyncIterable<Body>, context: ImportContext): unknown;
+  onPassivate?(entity: string, context: EntityContext): unknown;
+}
+
+interface ShardContext {
+  readonly token: number;
+  readonly writer: string;
+  readonly signal: AbortSignal;
+}
+
+export interface AcquireContext extends ShardContext {
+  readonly from: string | undefined;
+  readonly entities: readonly string[];
+}
+
+export interface MessageContext extends ShardContext {
+  readonly shard: ShardId;
+  readonly entity: string | undefined;
+  readonly from: string;
+}
+
+export interface EntityContext extends ShardContext {
+  readonly shard: ShardId;
+  readonly entity: string;
+}
+
+export interface ImportContext {
+  readonly from: string;
+  readonly signal: AbortSignal;
 }
 
 /** State that goes out; `token` names the handoff. */
@@ -155,7 +183,7 @@ export class HostRunner {
       if (this.#exports.get(shard) !== exporting) return; // Abandoned meanwhile.
       const isLast = next.done === true;
       if (isLast) this.#exports.delete(shard);
-      const chunk = encodeBody(isLast ? undefined : next.value);
+      const chunk = encodeBody(isLast ? undefined : next.value, CHUNK_BYTES_MAX);
       if (!("bytes" in chunk)) throw new Error(`A chunk ${chunk.reason}`);
       this.#report({
         type: "exported",

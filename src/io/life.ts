@@ -12,6 +12,7 @@ import { randomInt } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Delivery } from "../core/delivery.ts";
 import type { Change, Effect } from "../core/effect.ts";
 import { HearsayError } from "../core/error.ts";
 import type { CallRequest, MachineEvent } from "../core/event.ts";
@@ -19,9 +20,10 @@ import type { HostTraits } from "../core/host-task.ts";
 import { CALLS_MAX } from "../core/limits.ts";
 import { Machine, type MachineOptions } from "../core/machine.ts";
 import { Random } from "../core/random.ts";
-import type { ShardId } from "../core/units.ts";
+import type { PeerName, ShardId } from "../core/units.ts";
 import type { KeyRing } from "../wire/proof.ts";
 import type { Clock } from "./clock.ts";
+import { HostParts } from "./host-parts.ts";
 import { HostRunner, type RunnableHost } from "./host-runner.ts";
 import { createIncarnation } from "./incarnation.ts";
 import { Runtime } from "./runtime.ts";
@@ -46,6 +48,8 @@ export interface LifeOptions {
   /** The secrets of this peer, as they are now. */
   readonly keys: () => KeyRing;
   readonly onChange: (change: Change) => void;
+  /** Something for the services of this peer. It must not throw. */
+  readonly onDelivery: (delivery: Delivery) => void;
   /** Whether this peer serves has changed, and others have been told what that takes. */
   readonly onReadiness: (isReady: boolean) => void;
   /** This life is over, and another is to begin. */
@@ -85,6 +89,7 @@ export class Life {
   #lastCall = 0;
   readonly #asks = new Map<number, Asker>();
   #lastAsk = 0;
+  readonly #parts: HostParts;
   #runner: HostRunner | undefined;
   #wasReady = false;
   /** Why calls are refused from now on. */
@@ -99,6 +104,10 @@ export class Life {
     this.incarnation = createIncarnation(startedMs);
     const random = new Random(randomInt(SEED_MAX));
     const machineOptions = { ...options.machine, incarnation: this.incarnation, random, image };
+    this.#parts = new HostParts((shard, error) => {
+      const message = `A host could not take "${shard}": ${String(error)}`;
+      options.onChange({ type: "warning", code: "HANDLER_FAILED", message });
+    });
     this.machine = new Machine(machineOptions, clock.now(), wallMs);
     this.#runtime = new Runtime({
       machine: {
@@ -186,10 +195,20 @@ export class Life {
     };
   }
 
-  /** Has the shards of this region served by a host, from now on. */
-  host(host: RunnableHost, traits: HostTraits): void {
-    this.#runner = new HostRunner(host, (report) => this.deliver({ type: "hosted", report }));
-    this.deliver({ type: "host-registered", traits });
+  /** Has the shards of this region served by a host, too, from now on: a service's, or the user's. */
+  host(host: RunnableHost, traits: HostTraits, service?: string): void {
+    this.#parts.add(host, traits, service);
+    this.#runner ??= new HostRunner(this.#parts, (report) =>
+      this.deliver({ type: "hosted", report }),
+    );
+    this.deliver({ type: "host-registered", traits: this.#parts.traits });
+  }
+
+  /** Posts to a service of another peer; false when it was not taken [N1]. */
+  post(to: PeerName, service: string, body: Uint8Array): boolean {
+    if (this.#over !== undefined || !this.machine.canPost(to)) return false;
+    this.deliver({ type: "posted", to, service, body });
+    return true;
   }
 
   /** Asks a shard; returns what gives the ask up. `asker` is called later, and once, unless given up. */
@@ -260,6 +279,9 @@ export class Life {
         return;
       case "host":
         this.#runner?.perform(effect.task);
+        return;
+      case "deliver":
+        this.#options.onDelivery(effect.delivery);
         return;
       case "settle-ask":
         this.#settleAsk(effect);

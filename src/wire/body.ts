@@ -12,7 +12,12 @@
  * Rules: SPEC.md, H3, S4 and S5.
  */
 import { isWellFormed } from "../core/canonical.ts";
-import { FRAME_DEPTH_MAX, FRAME_ELEMENTS_MAX, MESSAGE_BYTES_MAX } from "../core/limits.ts";
+import {
+  CHUNK_BYTES_MAX,
+  FRAME_DEPTH_MAX,
+  FRAME_ELEMENTS_MAX,
+  MESSAGE_BYTES_MAX,
+} from "../core/limits.ts";
 import { pack, unpack } from "./msgpack.ts";
 
 /** What a message and an answer may be. */
@@ -29,20 +34,24 @@ export type Body =
 /** Nesting of arrays and objects. */
 const DEPTH_MAX = FRAME_DEPTH_MAX - 2;
 
-const LIMITS = { bytesMax: MESSAGE_BYTES_MAX, elementsMax: FRAME_ELEMENTS_MAX };
+const LIMITS = { bytesMax: CHUNK_BYTES_MAX, elementsMax: FRAME_ELEMENTS_MAX };
 
 /** Says why a value is no message, in words for "... that ...". */
 class Unsayable extends Error {}
 
-/** The bytes of a message, or why it has none: `reason` completes "a message that ...". */
+/**
+ * The bytes of a message, at most `bytesMax`, or why it has none: `reason` completes "a message that
+ * ...".
+ */
 export function encodeBody(
   body: unknown,
+  bytesMax = MESSAGE_BYTES_MAX,
 ): { readonly bytes: Uint8Array } | { readonly reason: string; readonly isTooLarge: boolean } {
   if (body === undefined) return { bytes: new Uint8Array() };
   try {
     const packed = pack([flatten(body, 0)]);
-    if (packed.length > MESSAGE_BYTES_MAX) {
-      return { reason: `takes over ${MESSAGE_BYTES_MAX} bytes`, isTooLarge: true };
+    if (packed.length > bytesMax) {
+      return { reason: `takes over ${bytesMax} bytes`, isTooLarge: true };
     }
     return { bytes: packed };
   } catch (error) {

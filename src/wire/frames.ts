@@ -56,6 +56,7 @@ function bytesOf(message: Message): number {
   if (message.type === "response") return 64 + outcomeBytes(message.outcome);
   if (message.type === "ask") return bytesOfAsk(message);
   if (message.type === "chunk") return 256 + message.chunk.length;
+  if (message.type === "post") return 64 + 3 * message.service.length + message.body.length;
   if (message.type === "answer") return bytesOfAnswer(message.outcome);
   if ("shard" in message) return 64 + 3 * message.shard.length;
   return message.type === "probe" ? 512 : 64;

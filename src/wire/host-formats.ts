@@ -9,6 +9,7 @@
 import { isErrorCode } from "../core/error.ts";
 import {
   ASK_TIMEOUT_MS_MAX,
+  CHUNK_BYTES_MAX,
   ENTITY_LENGTH_MAX,
   MESSAGE_BYTES_MAX,
   REFUSAL_LENGTH_MAX,
@@ -80,7 +81,7 @@ export const HOST_FORMATS: HostFormats = {
       isNumber(token) &&
       isNumber(number) &&
       typeof isLast === "boolean" &&
-      isBytes(chunk, 1, MESSAGE_BYTES_MAX)
+      isBytes(chunk, 1, CHUNK_BYTES_MAX)
         ? { type: "chunk", shard: ownText(shard), token, number, isLast, chunk }
         : undefined,
   },

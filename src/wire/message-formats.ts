@@ -10,7 +10,13 @@
  * Rules: SPEC.md, S4 and S5.
  */
 import { isErrorCode } from "../core/error.ts";
-import { HOPS_MAX, REFUSAL_LENGTH_MAX, REPLICA_ENTRIES_MAX } from "../core/limits.ts";
+import {
+  HOPS_MAX,
+  MESSAGE_BYTES_MAX,
+  REFUSAL_LENGTH_MAX,
+  REPLICA_ENTRIES_MAX,
+  SERVICE_NAME_LENGTH_MAX,
+} from "../core/limits.ts";
 import type { Message, ProbeOutcome, Value } from "../core/message.ts";
 import { CELLS_BYTES_MAX, WANT_BYTES_MAX } from "../core/reconciliation.ts";
 import { SUMMARY_BYTES, SYMBOL_BYTES, SYMBOLS_MAX } from "../core/sketch.ts";
@@ -27,7 +33,7 @@ import {
   MS_MAX,
 } from "./guards.ts";
 import { HOST_FORMATS } from "./host-formats.ts";
-import { copyOf, ownText } from "./sharing.ts";
+import { copyOf, ownText, sharedText } from "./sharing.ts";
 
 /** Exchanges on one link and direction are numbered up to this, and then from 0 again. */
 const EXCHANGE_MAX = 65_535;
@@ -258,6 +264,15 @@ const FORMATS: Formats = {
       if (!isRefusal) return undefined;
       return { type: "response", request, outcome: { ok: false, code, message: ownText(value) } };
     },
+  },
+  post: {
+    number: 26,
+    fieldCount: 2,
+    write: (m) => [m.service, m.body],
+    read: ([service, body]) =>
+      isText(service, SERVICE_NAME_LENGTH_MAX) && isBytes(body, 1, MESSAGE_BYTES_MAX)
+        ? { type: "post", service: sharedText(service), body }
+        : undefined,
   },
   ...HOST_FORMATS,
 };

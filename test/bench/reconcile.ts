@@ -128,6 +128,7 @@ function receive(message: Message, replica: Replica, sync: Reconciliation): read
     case "inquiry-answer":
     case "request":
     case "response":
+    case "post":
       return [];
     default:
       return sync.receive(message).replies;

@@ -6,6 +6,7 @@ import type { Counts } from "../../sim/host.ts";
 import { Network } from "../../sim/network.ts";
 import { type Outcome, type PeerOptions, SimulatedPeer } from "../../sim/peer.ts";
 import { World } from "../../sim/world.ts";
+import type { Delivery } from "../../src/core/delivery.ts";
 import type { Allocation, AskOutcome, Change } from "../../src/core/effect.ts";
 import type { CallRequest } from "../../src/core/event.ts";
 import type { Machine } from "../../src/core/machine.ts";
@@ -53,6 +54,8 @@ export class Cluster {
   readonly handled: Handled[] = [];
   readonly acquired: Acquired[] = [];
   readonly outcomes = new Map<number, AskOutcome>();
+  /** What services were told, in order, and at which peer. */
+  readonly delivered: (Delivery & { readonly at: string })[] = [];
   readonly #peers = new Map<string, SimulatedPeer>();
   readonly #answers = new Map<string, Outcome>();
   readonly #options: ClusterOptions;
@@ -83,6 +86,7 @@ export class Cluster {
     const peer = new SimulatedPeer(this.world, this.network, options, this.#random, {
       changed: (_peer, change) => void this.seen.push({ ...change, at: this.world.now, peer: key }),
       answered: (_peer, call, outcome) => void this.#answers.set(`${key} ${call}`, outcome),
+      delivered: (_peer, delivery) => void this.delivered.push({ ...delivery, at: key }),
       asked: (_peer, ask, outcome) => void this.outcomes.set(ask, outcome),
       handled: (_peer, { shard, entity, token, writer, from }, ask) =>
         void this.handled.push({

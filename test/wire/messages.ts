@@ -107,6 +107,7 @@ export const SAMPLES: Samples = {
   },
   stop: { type: "stop", shard: "shard-12", token: NEWEST },
   stopped: { type: "stopped", shard: "shard-12", token: NEWEST },
+  post: { type: "post", service: "documents", body: new Uint8Array([0, 255]) },
 };
 
 /** Names that are trouble where objects serve as maps. */
@@ -263,6 +264,10 @@ const FIELDS: Arbitraries = {
     how: fc.constantFrom("taken" as const, "unwanted" as const, "failed" as const),
   }),
   stop: fc.record({ shard: names, token: fc.maxSafeNat() }),
+  post: fc.record({
+    service: fc.string({ minLength: 1, maxLength: 32, unit: "binary" }),
+    body: fc.uint8Array({ maxLength: 200 }),
+  }),
   stopped: fc.record({ shard: names, token: fc.maxSafeNat() }),
 };
 
