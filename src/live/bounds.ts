@@ -43,3 +43,30 @@ export const CURSOR_LENGTH_MAX = 8192;
 
 /** Length of one value that a query compares with, in UTF-16 code units. */
 export const VALUE_LENGTH_MAX = 4096;
+
+/** Shapes that gateways have subscribed to at one region. A view of ten rows takes about 4 kB. */
+export const REGION_SUBSCRIPTIONS_MAX = 131_072;
+
+/** Shapes that one gateway follows at once. */
+export const GATEWAY_SHAPES_MAX = 65_536;
+
+/** Subscriptions of clients at one gateway. */
+export const GATEWAY_CLIENTS_MAX = 262_144;
+
+/** Subscriptions that a gateway has asked one region for and that have no rows yet. */
+export const SUBSCRIBING_MAX = 64;
+
+/**
+ * Length of what goes into one post, about, in UTF-16 code units. With one more row and three bytes for each
+ * it is below the size of a message between peers.
+ */
+export const POST_LENGTH_TARGET = 65_536;
+
+/** Length of what waits for one gateway. What is beyond it is left out, and made good by all rows. */
+export const WAITING_LENGTH_MAX = 1_048_576;
+
+/** Batches of one shape that a gateway remembers for those who come back. */
+export const HISTORY_MAX = 64;
+
+/** Batches that wait for one client. Beyond it they are left out, and made good by all rows. */
+export const CLIENT_BATCHES_MAX = 256;

@@ -1,7 +1,7 @@
 /**
  * Queries: what a user asks for, judged against the declared columns and brought into one shape.
  *
- *   { tenant: "acme", entity: "todo",
+ *   { tenant: "acme", entity: "task",
  *     where: [{ column: "done", op: "eq", value: false },
  *             { or: [{ column: "priority", op: "gte", value: 3 },
  *                    [{ column: "owner", op: "eq", value: "ann" }, { column: "title", op: "ilike", value: "%now%" }]] }],

@@ -27,7 +27,7 @@ export type Scalar = null | boolean | number | string;
 
 export type ColumnType = "boolean" | "number" | "string";
 
-/** The columns of each entity, by name: `{ todo: { title: "string", priority: "number" } }`. */
+/** The columns of each entity, by name: `{ task: { title: "string", priority: "number" } }`. */
 export type Declarations = Readonly<Record<string, Readonly<Record<string, ColumnType>>>>;
 
 /** A row as it is kept: `values[0]` is its id, the others stand in the order of the declared columns. */

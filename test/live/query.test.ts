@@ -6,12 +6,12 @@ import { compileOrder } from "../../src/live/order.ts";
 import { compilePredicate } from "../../src/live/predicate.ts";
 import { type Clause, readQuery } from "../../src/live/query.ts";
 import { readDeclarations } from "../../src/live/row.ts";
-import { belongs, ids, queryOf, rowOf, sort, TABLES, TODO, topOf, values, where } from "./rows.ts";
+import { belongs, ids, queryOf, rowOf, sort, TABLES, TASK, topOf, values, where } from "./rows.ts";
 
 const row = fc.tuple(ids(4), values).map(([id, columns]) => rowOf(id, 1, columns));
 
 const refusalOf = (asked: object): string => {
-  const result = readQuery({ tenant: "t", entity: "todo", ...asked }, TABLES);
+  const result = readQuery({ tenant: "t", entity: "task", ...asked }, TABLES);
   if (result.ok) throw new Error("It was taken");
   expect(result.code).toBe("BAD_REQUEST");
   return result.message;
@@ -70,7 +70,7 @@ describe("the shape of a query", () => {
     fc.assert(
       fc.property(where, sort, row, fc.boolean(), (clauses, keys, last, isStreamed) => {
         const plain = queryOf({ where: clauses, sort: keys });
-        const cursor = cursorOf(last, plain.sort, TODO) as string;
+        const cursor = cursorOf(last, plain.sort, TASK) as string;
         const query = isStreamed
           ? queryOf({ where: clauses, mode: "streamed" })
           : queryOf({ where: clauses, sort: keys, cursor, limit: 7 });
@@ -109,7 +109,7 @@ describe("the order of a query", () => {
     fc.assert(
       fc.property(row, row, sort, (last, other, keys) => {
         const plain = queryOf({ sort: keys });
-        const cursor = cursorOf(last, plain.sort, TODO) as string;
+        const cursor = cursorOf(last, plain.sort, TASK) as string;
         const predicate = compilePredicate(queryOf({ sort: keys, cursor }));
         expect(predicate(other)).toBe(compileOrder(plain.sort)(last, other) < 0);
       }),
@@ -131,7 +131,7 @@ describe("a query of a stranger", () => {
     fc.assert(
       fc.property(fc.oneof(anything, nearly), (asked) => {
         const isObject = typeof asked === "object" && asked !== null;
-        const whole = isObject ? { tenant: "t", entity: "todo", ...asked } : asked;
+        const whole = isObject ? { tenant: "t", entity: "task", ...asked } : asked;
         const result = readQuery(whole, TABLES);
         expect(result.ok ? result.query.limit : result.code).toSatisfy(
           (answer) => answer === "BAD_REQUEST" || answer <= 10_000,
@@ -187,7 +187,7 @@ describe("a query of a stranger", () => {
 
   test("[V1] a forged cursor is refused: of another order, of wrong values, or none at all", () => {
     const query = queryOf({ sort: [{ column: "priority" }] });
-    const good = cursorOf(rowOf("r1", 1, ["a", 1, true, null]), query.sort, TODO) as string;
+    const good = cursorOf(rowOf("r1", 1, ["a", 1, true, null]), query.sort, TASK) as string;
     const [mark] = JSON.parse(good);
     const forged = [
       ...["", "{}", "[]", "null", "[1]", good.slice(1), `${good} x`, `[${mark},1]`],
@@ -212,24 +212,24 @@ describe("a query of a stranger", () => {
       },
     });
     expect(readQuery(trap, TABLES).ok).toBe(false);
-    expect(readQuery({ tenant: "t", entity: "todo", where: [trap] }, TABLES).ok).toBe(false);
+    expect(readQuery({ tenant: "t", entity: "task", where: [trap] }, TABLES).ok).toBe(false);
   });
 });
 
 describe("declarations and rows", () => {
   test("[V1] a declaration says what is wrong with it", () => {
     const wrong = [
-      ...[null, [], "x", { todo: [] }, { todo: { a: "text" } }, { todo: { id: "string" } }],
-      ...[{ todo: { "": "string" } }, { todo: { _a: "string" } }, { "": {} }, { "a\0b": {} }],
-      { todo: Object.fromEntries(Array.from({ length: 65 }, (_, n) => [`c${n}`, "string"])) },
-      JSON.parse('{ "todo": { "__proto__": "string" } }'),
+      ...[null, [], "x", { task: [] }, { task: { a: "text" } }, { task: { id: "string" } }],
+      ...[{ task: { "": "string" } }, { task: { _a: "string" } }, { "": {} }, { "a\0b": {} }],
+      { task: Object.fromEntries(Array.from({ length: 65 }, (_, n) => [`c${n}`, "string"])) },
+      JSON.parse('{ "task": { "__proto__": "string" } }'),
     ];
     for (const declared of wrong) expect(readDeclarations(declared).ok).toBe(false);
   });
 
   test("[V1] a row is read by its table, or refused", () => {
     const columns = { title: "a", constructor: "b" };
-    expect(TODO.readRow({ id: "r", columns })).toEqual({
+    expect(TASK.readRow({ id: "r", columns })).toEqual({
       ok: true,
       row: { id: "r", version: undefined, values: ["r", "a", null, null, "b"] },
     });
@@ -249,6 +249,6 @@ describe("declarations and rows", () => {
       { id: "r", columns: { title: "a".repeat(65_536) } },
       { id: "r", columns: JSON.parse('{ "__proto__": "a" }') },
     ];
-    for (const input of wrong) expect(TODO.readRow(input).ok).toBe(false);
+    for (const input of wrong) expect(TASK.readRow(input).ok).toBe(false);
   });
 });

@@ -4,7 +4,7 @@ import { RowTable } from "../../src/live/row-table.ts";
 import { ids, rowOf } from "./rows.ts";
 
 const put = (table: RowTable, id: string, version?: number) =>
-  table.put("t", "todo", {
+  table.put("t", "task", {
     id,
     version,
     values: rowOf(id, 0, [null, version ?? 0, null, null]).values,
@@ -15,20 +15,20 @@ test("[V6] the versions of a row only grow, over its deletion, too", () => {
   expect(put(table, "r")).toMatchObject({ written: { applied: true, version: 1 } });
   expect(put(table, "r")).toMatchObject({ written: { applied: true, version: 2 } });
   expect(put(table, "r", 2)).toMatchObject({ written: { applied: false, version: 2 } });
-  expect(table.delete("t", "todo", "r", 2)).toMatchObject({ written: { applied: false } });
-  expect(table.delete("t", "todo", "r", 7)).toMatchObject({
+  expect(table.delete("t", "task", "r", 2)).toMatchObject({ written: { applied: false } });
+  expect(table.delete("t", "task", "r", 7)).toMatchObject({
     written: { applied: true, version: 7 },
   });
   expect(put(table, "r", 7)).toMatchObject({ written: { applied: false, version: 7 } });
   expect(put(table, "r")).toMatchObject({ written: { applied: true, version: 8 } });
-  expect(table.delete("t", "todo", "unknown", undefined)).toMatchObject({
+  expect(table.delete("t", "task", "unknown", undefined)).toMatchObject({
     written: { applied: false },
   });
 });
 
 test("[V6] each change has a position, one more than the last, and says what the row was and is", () => {
   const table = new RowTable(40);
-  const changes = [put(table, "r"), put(table, "r"), table.delete("t", "todo", "r", undefined)];
+  const changes = [put(table, "r"), put(table, "r"), table.delete("t", "task", "r", undefined)];
   expect(changes.map((each) => each.ok && each.change)).toMatchObject([
     { position: 41, before: undefined, after: { version: 1 } },
     { position: 42, before: { version: 1 }, after: { version: 2 } },
@@ -45,7 +45,7 @@ test("[V6] a table that takes another over has the higher version of each row, d
     all: readonly { id: string; version: number; isGone: boolean }[],
   ) => {
     for (const { id, version, isGone } of all) {
-      if (isGone) table.delete("t", "todo", id, version);
+      if (isGone) table.delete("t", "task", id, version);
       else put(table, id, version);
     }
     return table;

@@ -4,10 +4,21 @@
 import fc from "fast-check";
 import type { SortKey } from "../../src/live/order.ts";
 import { type Clause, type LiveQuery, type Query, readQuery } from "../../src/live/query.ts";
-import { type ColumnType, type Declarations, type Row, readDeclarations, type Scalar } from "../../src/live/row.ts";
+import {
+  type ColumnType,
+  type Declarations,
+  type Row,
+  readDeclarations,
+  type Scalar,
+} from "../../src/live/row.ts";
 
 export const DECLARATIONS: Declarations = {
-  todo: { title: "string", priority: "number", done: "boolean", constructor: "string" as ColumnType },
+  task: {
+    title: "string",
+    priority: "number",
+    done: "boolean",
+    constructor: "string" as ColumnType,
+  },
 };
 
 export const TABLES = (() => {
@@ -16,14 +27,14 @@ export const TABLES = (() => {
   return read.tables;
 })();
 
-export const TODO = (() => {
-  const table = TABLES.get("todo");
+export const TASK = (() => {
+  const table = TABLES.get("task");
   if (table === undefined) throw new Error("It is declared above");
   return table;
 })();
 
 export function queryOf(asked: Partial<LiveQuery>): Query {
-  const result = readQuery({ tenant: "t", entity: "todo", ...asked }, TABLES);
+  const result = readQuery({ tenant: "t", entity: "task", ...asked }, TABLES);
   if (!result.ok) throw new Error(result.message);
   return result.query;
 }
@@ -126,7 +137,7 @@ export function likeModel(text: string, pattern: string): boolean {
 export function belongs(row: Row, clauses: readonly Clause[]): boolean {
   return clauses.every((each) => {
     if ("or" in each) return each.or.some((some) => belongs(row, [some].flat() as Clause[]));
-    const value = row.values[TODO.indexOf(each.column) ?? -1] as Scalar;
+    const value = row.values[TASK.indexOf(each.column) ?? -1] as Scalar;
     if (each.op === "isnull") return value === null;
     if (each.op === "isnotnull") return value !== null;
     return value !== null && (MEANS[each.op]?.(value, each.value as never) ?? false);
