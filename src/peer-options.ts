@@ -21,6 +21,7 @@ import type { Join } from "./io/discovery.ts";
 import { problemOfSecrets, type Secrets } from "./io/key-ring.ts";
 import { parseJoin } from "./io/names.ts";
 import type { Origins } from "./io/origin.ts";
+import { type LiveOptions, type LiveSettings, readLiveOptions } from "./live-queries.ts";
 
 /** Where a peer says what happens to it. Shaped like a pino logger; most others fit, too. */
 export interface Logger {
@@ -68,8 +69,8 @@ export interface PeerOptions {
    */
   readonly secret?: Secrets | (() => Secrets);
   /**
-   * What clients may do: `<token> <scope>` each, with a scope of `read`, `write` or `admin`. With any,
-   * every client needs one. A function is asked again for each request. Default none: without a secret
+   * What clients may do: `<token> <scope>` each, with a scope of `read`, `write` or `admin`, and after it
+   * `tenant=NAME` for one that is good for live queries of that tenant only. With any, every client needs one. A function is asked again for each request. Default none: without a secret
    * clients are not asked for anything, and with one only those of this machine are answered.
    */
   readonly tokens?: readonly string[] | (() => readonly string[]);
@@ -79,6 +80,8 @@ export interface PeerOptions {
    * none.
    */
   readonly strategies?: Readonly<Record<string, Strategy>>;
+  /** Entities of rows that can be written and followed here, by `peer.live`. Default none. */
+  readonly live?: LiveOptions;
   /**
    * Who goes on after a partition: the majority, the side with at least n members ("static-quorum=n"),
    * that with the oldest one ("oldest"), or everybody ("off"); the same on all peers. Default "majority".
@@ -117,6 +120,7 @@ export interface PeerSettings {
   readonly secret: (() => Secrets) | undefined;
   readonly downing: Downing;
   readonly strategies: ReadonlyMap<string, Strategy>;
+  readonly live: LiveSettings | undefined;
   readonly timings: Timings;
   readonly origins: Origins;
   readonly logger: Logger;
@@ -135,6 +139,7 @@ const OPTION_NAMES: Record<keyof PeerOptions, true> = {
   ...{ name: true, cluster: true, listen: true, advertise: true, join: true, shards: true },
   ...{ zone: true, weight: true, downing: true, timings: true, insecure: true, logger: true },
   ...{ data: true, secret: true, tokens: true, origins: true, strategies: true },
+  live: true,
   signal: true,
 };
 
@@ -171,6 +176,7 @@ export function readOptions(options: PeerOptions): PeerSettings {
     data: options.data === undefined ? undefined : readDirectory(options.data),
     downing,
     strategies: readStrategies(options.strategies ?? {}),
+    live: options.live === undefined ? undefined : readLiveOptions(options.live),
     timings: readTimings(options.timings ?? "lan"),
     origins: readOrigins(options.origins ?? "same-host"),
     logger: readLogger(options.logger ?? SILENT),

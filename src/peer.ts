@@ -25,6 +25,7 @@ import { ALLOCATIONS, type View } from "./core/view.ts";
 import type { AskOptions, Host } from "./host.ts";
 import { askOf, type RegisteredHost, readHost } from "./host-options.ts";
 import { ChangeFeed, type ChangeListener } from "./io/change-feed.ts";
+import { logChange } from "./io/change-log.ts";
 import { ClientAccess } from "./io/client-access.ts";
 import { SYSTEM_CLOCK } from "./io/clock.ts";
 import { Discovery, isName } from "./io/discovery.ts";
@@ -37,6 +38,7 @@ import { RpcServer } from "./io/rpc-server.ts";
 import type { ServedPeer } from "./io/served-peer.ts";
 import { Services } from "./io/services.ts";
 import { Waiters } from "./io/waiters.ts";
+import { LiveQueries } from "./live-queries.ts";
 import { addressToTell, type PeerOptions, type PeerSettings, readOptions } from "./peer-options.ts";
 import type { Body } from "./wire/body.ts";
 import { encodeSnapshot } from "./wire/codec.ts";
@@ -81,6 +83,8 @@ export class Peer extends Coordinator {
    * @internal
    */
   readonly services: Services;
+  /** Rows, and queries over them that are followed. */
+  readonly live: LiveQueries;
   /** Who waits for this peer to serve. */
   readonly #waiters = new Waiters();
   #address: Address = "";
@@ -115,6 +119,9 @@ export class Peer extends Coordinator {
     });
     const onFault = (error: unknown): void =>
       settings.logger.error({ err: error }, "A request has failed");
+    const { origins, shardCount } = settings;
+    const live = { settings: settings.live, shardCount, services: this.services };
+    this.live = new LiveQueries({ ...live, access, origins, onFault });
     this.#server = new HttpServer({
       access,
       served: this.#served(),
@@ -126,7 +133,8 @@ export class Peer extends Coordinator {
         if (this.#life === undefined) socket.destroy();
         else this.#clients.acceptUpgrade(request, socket, head);
       },
-      origins: settings.origins,
+      upgradeAt: (path) => this.live.upgradeAt(path),
+      origins,
       onFault,
     });
     this.#clients = new RpcServer({
@@ -135,7 +143,7 @@ export class Peer extends Coordinator {
       identity: () => ({
         ...{ name: this.name, incarnation: this.incarnation, cluster: settings.cluster },
       }),
-      origins: settings.origins,
+      origins,
       clock: SYSTEM_CLOCK,
       onFault,
     });
@@ -173,7 +181,10 @@ export class Peer extends Coordinator {
    * @internal
    */
   async start(): Promise<void> {
-    const listened = await this.#server.listen(this.#settings.listen);
+    const [listened] = await Promise.all([
+      this.#server.listen(this.#settings.listen),
+      this.live.start(),
+    ]);
     this.#address = addressToTell(this.#settings, listened);
     const { join } = this.#settings;
     // [A0] Whoever looks for others may not found at once, though nobody be found yet: an address to
@@ -325,6 +336,7 @@ export class Peer extends Coordinator {
       allocate: (shard, region, options) => this.allocate(shard, region, options),
       release: (shard) => this.release(shard),
       coordinator: this,
+      addRoutes: (app) => this.live.addRoutes(app),
       publishFrequencies: (shard, contribution) => this.publication(shard, contribution),
       globalDf: (terms) => this.globalDf(terms),
       rebalance: (options) => this.rebalance(options),
@@ -390,14 +402,8 @@ export class Peer extends Coordinator {
   }
 
   #tell(change: Change): void {
-    const { logger } = this.#settings;
-    if (change.type === "warning") logger.warn({ code: change.code }, change.message);
-    else if (change.type === "member") {
-      const { name, status, why } = change;
-      logger.info({ member: name, status, why }, `"${name}" is ${status}`);
-    } else if (change.type === "ready") {
-      logger.info({ how: change.how }, `This peer has ${change.how}`);
-    }
+    logChange(this.#settings.logger, change);
+    if (change.type === "allocation") this.live.moved(change.shard);
     this.#feed.publish(change);
   }
 
@@ -441,6 +447,7 @@ export class Peer extends Coordinator {
     this.#view = undefined;
     this.#waiters.reject(this.#over);
     this.#discovery.close();
+    this.live.close();
     this.services.end();
     this.#feed.close();
     // Nobody may find the port open who finds out that the links are cut: it would mean life [F5].

@@ -69,4 +69,4 @@ export const WAITING_LENGTH_MAX = 1_048_576;
 export const HISTORY_MAX = 64;
 
 /** Batches that wait for one client. Beyond it they are left out, and made good by all rows. */
-export const CLIENT_BATCHES_MAX = 256;
+export const CLIENT_BATCHES_MAX = 1024;
