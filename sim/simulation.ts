@@ -8,34 +8,13 @@
  *
  * Source: the two phases are TigerBeetle's (`src/vopr.zig`).
  */
+import type { Change } from "../src/core/effect.ts";
 import { Hash64 } from "../src/core/hash.ts";
 import { Random } from "../src/core/random.ts";
-import { type Checker, type Report, type Violation, Violations } from "./checker.ts";
-import { AgreementChecker } from "./checkers/agreement.ts";
-import { AsksChecker } from "./checkers/asks.ts";
-import { CallsChecker } from "./checkers/calls.ts";
-import { ClocksChecker } from "./checkers/clocks.ts";
-import { DetectionChecker } from "./checkers/detection.ts";
-import { DurabilityChecker } from "./checkers/durability.ts";
-import { EntriesChecker } from "./checkers/entries.ts";
-import { ErasChecker } from "./checkers/eras.ts";
-import { ExchangesChecker } from "./checkers/exchanges.ts";
-import { FoundingChecker } from "./checkers/founding.ts";
-import { FrequenciesChecker } from "./checkers/frequencies.ts";
-import { HostingChecker } from "./checkers/hosting.ts";
-import { IntrusionChecker } from "./checkers/intrusion.ts";
-import { NamesChecker } from "./checkers/names.ts";
-import { OverlayChecker } from "./checkers/overlay.ts";
-import { RegistryChecker } from "./checkers/registry.ts";
-import { ResourcesChecker } from "./checkers/resources.ts";
-import { ServingChecker } from "./checkers/serving.ts";
-import { SidesChecker } from "./checkers/sides.ts";
-import { SpreadChecker } from "./checkers/spread.ts";
-import { SuspicionsChecker } from "./checkers/suspicions.ts";
-import { TicksChecker } from "./checkers/ticks.ts";
-import { Coordination } from "./coordination.ts";
+import { type Violation, Violations } from "./checker.ts";
 import { Faults } from "./faults.ts";
 import { IntruderSquad } from "./intruders.ts";
+import { Jury, type MoreCheckers } from "./jury.ts";
 import { Network } from "./network.ts";
 import {
   drawOptions,
@@ -46,7 +25,7 @@ import {
   type StrikeKind,
 } from "./options.ts";
 import { shuffled } from "./partitions.ts";
-import { type Observer, SimulatedPeer } from "./peer.ts";
+import { SimulatedPeer } from "./peer.ts";
 import { peerOptions } from "./peer-options.ts";
 import { PROBE_MS, Probes } from "./probes.ts";
 import { type Course, describe, Timeline } from "./timeline.ts";
@@ -56,18 +35,6 @@ import { World } from "./world.ts";
 /** How long the healed peers may take until they have settled, in ms. */
 const SETTLE_MS_MAX = 60_000;
 const SETTLE_STEP_MS = 100;
-/** Faults by which no two processes are kept from each other, nor one of them ends. */
-const HARMLESS: ReadonlySet<string> = new Set([
-  "clone",
-  "delay",
-  "duplicate",
-  "narrow",
-  "stranger",
-]);
-/** Faults that cut the network, and nothing else. */
-const CUTS: ReadonlySet<string> = new Set([
-  ...["partition", "isolate", "oneway", "ring", "swizzle", "delay", "duplicate", "stranger"],
-]);
 /** How often what was done to peers and links is looked at, in ms. */
 const LOOK_MS = 50;
 /** How often everything is noted down, and tables are compared, in ms. */
@@ -117,9 +84,6 @@ export interface DetailedReport extends RunReport {
   readonly endedAtMs: number;
 }
 
-/** More checkers for a run: those of a test, or of a bug that is planted. */
-export type MoreCheckers = (report: Report) => readonly Checker[];
-
 /** Prepares a run. Nothing happens until `run`, or the first of its `steps`. */
 export function createSimulation(request: RunRequest, more?: MoreCheckers): Simulation {
   return new Simulation(drawOptions(request), more);
@@ -139,17 +103,10 @@ export class Simulation {
   readonly #start: Random;
   readonly #calls: Random;
   readonly #end: Random;
-  readonly #checkers: Checker[];
-  readonly #asks: AsksChecker;
+  readonly #jury: Jury;
   readonly #probes: Probes;
-  readonly #agreement: AgreementChecker;
-  readonly #resources: ResourcesChecker;
-  readonly #overlay: OverlayChecker;
-  readonly #spread: SpreadChecker;
-  readonly #frequencies: FrequenciesChecker;
   readonly #faults: Faults;
   readonly #workload: Workload;
-  readonly #coordination: Coordination;
   readonly #intruders: IntruderSquad;
   readonly #timeline: Timeline;
   readonly #digest = new Hash64();
@@ -170,37 +127,14 @@ export class Simulation {
     this.network = new Network(this.world, stream(), { ...options, delayMsMin: 0.1 });
     this.violations = new Violations(() => this.world.now);
     const { report } = this.violations;
-    const now = (): number => this.world.now;
-    const isCalm = (): boolean => Object.keys(this.#faults.counts).length === 0;
-    const has = (allowed: ReadonlySet<string>) => () =>
-      Object.keys(this.#faults.counts).every((kind) => allowed.has(kind));
-    const areSidesJudged = (): boolean => options.downing !== "off" && has(CUTS)();
-    const calls = new CallsChecker(report, now);
-    const [ticks, registry] = [
-      new TicksChecker(report, isCalm),
-      new RegistryChecker(report, options.shards),
-    ];
-    this.#coordination = new Coordination(calls, ticks, registry);
-    this.#asks = new AsksChecker(report, now);
-    this.#probes = new Probes(this.#asks, report, this.#end);
-    this.#agreement = new AgreementChecker(report);
-    this.#resources = new ResourcesChecker(report, options.peers, options.meshMax, now);
-    this.#overlay = new OverlayChecker(report, this.network, options.meshMax);
-    this.#spread = new SpreadChecker(report, now, options);
-    const frequencies = new FrequenciesChecker(report);
-    this.#frequencies = frequencies;
-    this.#checkers = [
-      ...[new EntriesChecker(report), new ClocksChecker(report), calls, this.#agreement],
-      ...[new ServingChecker(report), new IntrusionChecker(report), this.#resources],
-      ...[new DurabilityChecker(report), new SuspicionsChecker(report)],
-      ...[new ExchangesChecker(report, now), new FoundingChecker(report, now, isCalm)],
-      ...[new HostingChecker(report), new DetectionChecker(report, this.network, options)],
-      ...[this.#spread, new ErasChecker(report), ticks, registry, frequencies, this.#asks],
-      new NamesChecker(report, now, has(HARMLESS)),
-      new SidesChecker(report, now, () => this.network.cuts(), areSidesJudged),
-      ...more(report),
-    ];
-    const observer = this.#observer();
+    this.#jury = new Jury({
+      ...{ options, network: this.network, now: () => this.world.now, more },
+      struck: () => Object.keys(this.#faults.counts),
+      report,
+    });
+    const { calls, coordination, asks, frequencies } = this.#jury;
+    this.#probes = new Probes(asks, report, this.#end);
+    const observer = this.#jury.observer((peer, change) => this.#changed(peer, change));
     const all = peerOptions(options);
     const [intruders, faults, workload] = [stream(), stream(), stream()];
     const { network, world } = this;
@@ -208,7 +142,7 @@ export class Simulation {
     this.#timeline = new Timeline(world, network, this.peers);
     this.#intruders = new IntruderSquad(world, network, intruders, observer, all);
     this.#faults = new Faults(world, network, this.peers, faults, this.#intruders);
-    const models = { calls, frequencies, coordination: this.#coordination, asks: this.#asks };
+    const models = { calls, frequencies, coordination, asks };
     this.#workload = new Workload(this.peers, options, workload, models, report);
   }
 
@@ -280,57 +214,11 @@ export class Simulation {
     };
   }
 
-  #observer(): Observer {
-    // Most checkers listen to few things, and steps are many.
-    const [persisted, changed] = [this.#listeners("persisted"), this.#listeners("changed")];
-    const [answered, stepped] = [this.#listeners("answered"), this.#listeners("stepped")];
-    const [booted, wiped] = [this.#listeners("booted"), this.#listeners("wiped")];
-    const [asked, handled] = [this.#listeners("asked"), this.#listeners("handled")];
-    const [acquired, released] = [this.#listeners("acquired"), this.#listeners("released")];
-    return {
-      persisted: (peer, maps) => {
-        for (const listener of persisted) listener(peer, maps);
-      },
-      wiped: (peer) => {
-        for (const listener of wiped) listener(peer);
-      },
-      changed: (peer, change) => {
-        this.#timeline.changed(peer, change);
-        this.#digest.word(Math.round(this.world.now * 1000));
-        this.#digest.text(peer.name);
-        this.#digest.text(describe(change));
-        for (const listener of changed) listener(peer, change);
-      },
-      answered: (peer, call, outcome) => {
-        for (const listener of answered) listener(peer, call, outcome);
-      },
-      booted: (peer) => {
-        for (const listener of booted) listener(peer);
-      },
-      asked: (peer, ask, outcome) => {
-        for (const listener of asked) listener(peer, ask, outcome);
-      },
-      handled: (peer, task, operation) => {
-        for (const listener of handled) listener(peer, task, operation);
-      },
-      acquired: (peer, task, imported) => {
-        for (const listener of acquired) listener(peer, task, imported);
-      },
-      released: (peer, shard, counts) => {
-        for (const listener of released) listener(peer, shard, counts);
-      },
-      stepped: (peer, event) => {
-        for (const listener of stepped) listener(peer, event);
-      },
-    };
-  }
-
-  /** What the checkers do about something, of those that do anything. */
-  #listeners<Hook extends keyof Checker>(hook: Hook): NonNullable<Checker[Hook]>[] {
-    return this.#checkers.flatMap((checker) => {
-      const listener = checker[hook] as ((...args: unknown[]) => void) | undefined;
-      return listener === undefined ? [] : [listener.bind(checker) as NonNullable<Checker[Hook]>];
-    });
+  #changed(peer: SimulatedPeer, change: Change): void {
+    this.#timeline.changed(peer, change);
+    this.#digest.word(Math.round(this.world.now * 1000));
+    this.#digest.text(peer.name);
+    this.#digest.text(describe(change));
   }
 
   #strike(kind: StrikeKind): void {
@@ -348,7 +236,7 @@ export class Simulation {
         sampleAt = world.now + sampleMs;
         this.#timeline.sample();
         if (world.now >= this.#comparedAt + COMPARE_MS) this.#compare();
-        for (const checker of this.#checkers) checker.sampled?.(this.peers);
+        for (const checker of this.#jury.checkers) checker.sampled?.(this.peers);
         this.#note();
       }
       yield world.now;
@@ -357,7 +245,7 @@ export class Simulation {
 
   #compare(): void {
     this.#comparedAt = this.world.now;
-    this.#agreement.compare(this.peers);
+    this.#jury.agreement.compare(this.peers);
   }
 
   /** Puts into the digest how far the run has come. */
@@ -392,11 +280,11 @@ export class Simulation {
     const healedAt = world.now;
     const isWhole = core.length === this.peers.length;
     for (let settledAt: number | undefined; ; ) {
-      const reason = this.#agreement.unsettled(core, isWhole);
+      const reason = this.#jury.agreement.unsettled(core, isWhole);
       settledAt = reason === undefined ? (settledAt ?? world.now) : undefined;
       const restedFrom = isWhole ? settledAt : healedAt;
       if (settledAt !== undefined && world.now - (restedFrom ?? healedAt) >= REST_MS) {
-        if (isWhole) for (const checker of this.#checkers) checker.settled?.(core);
+        if (isWhole) for (const checker of this.#jury.checkers) checker.settled?.(core);
         return settledAt - healedAt;
       }
       if (settledAt === undefined && world.now - healedAt > SETTLE_MS_MAX) {
@@ -413,7 +301,7 @@ export class Simulation {
     if (this.peers.length <= this.options.meshMax) return;
     for (const until = this.world.now + LINKS_MS; this.world.now < until; ) {
       yield* this.#pass(this.world.now + LOOK_MS);
-      this.#overlay.look(core, this.peers);
+      this.#jury.overlay.look(core, this.peers);
     }
   }
 
@@ -432,11 +320,15 @@ export class Simulation {
         this.violations.report("L5", `No tick was complete in ${TICK_MS_MAX} ms`);
         return;
       }
-      for (const peer of core) this.#coordination.work(peer, 1, this.#end);
+      for (const peer of core) this.#jury.coordination.work(peer, 1, this.#end);
       const peer = this.#end.pick(core);
       const phases = ["sense", "act"];
       if (peer !== undefined && !core.some(isOver)) {
-        this.#coordination.call(peer, { type: "tick-start", phases, phaseTimeoutMs: TICK_MS_MAX });
+        this.#jury.coordination.call(peer, {
+          type: "tick-start",
+          phases,
+          phaseTimeoutMs: TICK_MS_MAX,
+        });
       }
       yield* this.#pass(world.now + TICK_STEP_MS, TICK_STEP_MS);
     }
@@ -450,15 +342,15 @@ export class Simulation {
     if (options.workload.includes("frequencies")) {
       this.#workload.republish(core);
       yield* this.#pass(world.now + REPUBLISH_MS);
-      this.#frequencies.republished(core);
+      this.#jury.frequencies.republished(core);
     }
     const before = { bytes: network.bytes, frames: network.frames };
     yield* this.#pass(world.now + IDLE_MS);
-    this.#resources.idle(core, ((network.bytes - before.bytes) * 1000) / IDLE_MS);
+    this.#jury.resources.idle(core, ((network.bytes - before.bytes) * 1000) / IDLE_MS);
     const idleFrames = ((network.frames - before.frames) * CHANGES * CHANGE_MS) / IDLE_MS;
     if (options.hosts) yield* this.#await("H4", this.#probes.all(core));
     const frames = network.frames;
-    this.#spread.begin(core);
+    this.#jury.spread.begin(core);
     const asked: number[] = [];
     for (let change = 0; change < CHANGES; change += 1) {
       const [peer, region] = [this.#end.pick(core), this.#end.pick(core)?.name ?? ""];
@@ -471,10 +363,10 @@ export class Simulation {
       }
     }
     yield* this.#pass(world.now + CHANGES * CHANGE_MS, CHANGES * CHANGE_MS);
-    this.#spread.end();
+    this.#jury.spread.end();
     // Where a shard is handed over one change is several, and two peers talk about it.
     if (!this.options.hosts)
-      this.#resources.change(core.length, (network.frames - frames - idleFrames) / CHANGES);
+      this.#jury.resources.change(core.length, (network.frames - frames - idleFrames) / CHANGES);
     yield* this.#await("H3", asked);
   }
 

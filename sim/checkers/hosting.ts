@@ -57,8 +57,12 @@ export class HostingChecker implements Checker {
   stepped(peer: SimulatedPeer, event: MachineEvent): void {
     const written = this.#written.get(peer) ?? [];
     this.#written.set(peer, []);
-    if ((peer.options.diskMs ?? 0) > 0) return;
     const request = event.type === "called" ? event.request : undefined;
+    // Where hosts hand over, who gives what a user moves is another peer, later.
+    if (request?.type === "allocate") {
+      for (const given of this.#given.values()) given.delete(request.shard);
+    }
+    if ((peer.options.diskMs ?? 0) > 0) return;
     for (const move of written) {
       const isAsked = request !== undefined && "shard" in request && request.shard === move.shard;
       if (isAsked || request?.type === "leave") continue;

@@ -233,8 +233,7 @@ export class Machine {
       case "link-closed": {
         const remote = this.#state.links.get(event.link)?.remote;
         this.#connections.closed(event);
-        const isReplaced = remote && this.#state.links.to(remote.incarnation) !== undefined;
-        this.#service.linkClosed(event, isReplaced === true);
+        this.#service.linkClosed(event, remote?.incarnation);
         break;
       }
       case "received":

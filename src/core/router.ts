@@ -23,6 +23,7 @@
  *
  * Rules: SPEC.md, A8, H1, H3 and S4.
  */
+import { Adrift } from "./adrift.ts";
 import { assert } from "./assert.ts";
 import type { AskOutcome } from "./effect.ts";
 import type { ErrorCode, Refusal } from "./error.ts";
@@ -111,6 +112,7 @@ export class Router {
   readonly #windows = new Map<LinkId, number>();
   readonly #held = new Set<Lane>();
   readonly #dialledAt = new Map<PeerName, Instant>();
+  readonly #adrift: Adrift;
   /** What goes to this peer's own region, and its answers: at the end of a step, and never within. */
   readonly #toOwn: Ask[] = [];
   readonly #fromOwn: { readonly ask: number; readonly outcome: AnswerOutcome }[] = [];
@@ -126,6 +128,10 @@ export class Router {
   constructor(state: PeerState, hooks: RouterHooks) {
     this.#state = state;
     this.#hooks = hooks;
+    this.#adrift = new Adrift(state, {
+      moved: (from, to) => this.#transfer(from, to),
+      lost: (from) => this.linkClosed(from, false),
+    });
   }
 
   /** How many asks have no answer. */
@@ -191,15 +197,20 @@ export class Router {
   }
 
   /**
-   * A link has ended. `farewell`: its other end has answered what it took. `duplicate`: another
-   * link to it stays, and what was sent here is answered there.
+   * A link was closed as a duplicate of another one to this life of a peer: what was sent over it is
+   * answered over that one. Where that is open at its other end only, it will be here soon, or never.
    */
-  linkClosed(link: LinkId, how: "farewell" | "duplicate" | "lost"): void {
+  replaced(link: LinkId, to: Incarnation): void {
     this.#windows.delete(link);
-    if (how === "duplicate") return;
+    this.#adrift.add(link, to);
+  }
+
+  /** A link has ended. `isFarewell`: its other end has answered what it took. */
+  linkClosed(link: LinkId, isFarewell: boolean): void {
+    this.#windows.delete(link);
     for (const pending of [...this.#sent.values()]) {
       if (pending.link !== link) continue;
-      if (how === "farewell")
+      if (isFarewell)
         this.#refused(pending, "NOT_READY", "Its region takes nothing over that link any more");
       else {
         const message = `The link was lost on which the answer of "${pending.lane.shard}" was to come`;
@@ -220,6 +231,7 @@ export class Router {
       this.#flushAll();
     }
     if (now >= this.#dueAt) this.#expire();
+    this.#adrift.settle();
     while (this.#toOwn.length > 0 || this.#fromOwn.length > 0) {
       for (const ask of this.#toOwn.splice(0)) this.#hooks.deliver(ask);
       for (const { ask, outcome } of this.#fromOwn.splice(0)) this.#answered(ask, outcome);
@@ -232,7 +244,19 @@ export class Router {
   }
 
   deadline(): Instant {
-    return Math.min(this.#dueAt, this.#retryAt);
+    return Math.min(this.#dueAt, this.#retryAt, this.#adrift.deadline());
+  }
+
+  /** The link that stays has the asks of one that was closed as its duplicate. */
+  #transfer(from: LinkId, link: Link): void {
+    let bytes = this.#windows.get(link.id) ?? 0;
+    for (const pending of this.#sent.values()) {
+      if (pending.link !== from) continue;
+      pending.link = link.id;
+      bytes += pending.body.length + ASK_BYTES;
+      link.asksUnderWay += 1;
+    }
+    this.#windows.set(link.id, bytes);
   }
 
   #refusal(shard: ShardId, body: Uint8Array): Refusal | undefined {

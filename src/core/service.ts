@@ -11,7 +11,7 @@ import type { HostMessage } from "./message.ts";
 import type { PeerState } from "./peer-state.ts";
 import { Reception } from "./reception.ts";
 import { Router } from "./router.ts";
-import type { Address, Instant, PeerName } from "./units.ts";
+import type { Address, Incarnation, Instant, PeerName } from "./units.ts";
 
 /** The events that are about hosts and asks alone. */
 export type ServiceEvent = Extract<
@@ -101,13 +101,13 @@ export class Service {
     }
   }
 
-  /** A link is gone; `link` as it was. */
-  linkClosed({ link, clean, code }: LinkClosed, isReplaced: boolean): void {
+  /** A link is gone, which led `to` this life of a peer; undefined when this end had given it up. */
+  linkClosed({ link, clean, code }: LinkClosed, to: Incarnation | undefined): void {
     // [H3] Who leaves has answered what it took, and so has who gives up a link without use. What went
     // over a duplicate is answered elsewhere.
     const isFarewell = clean && (code === "LEAVING" || code === "UNUSED");
-    const isDuplicate = clean && code === "DUPLICATE" && isReplaced;
-    this.router.linkClosed(link, isFarewell ? "farewell" : isDuplicate ? "duplicate" : "lost");
+    if (to !== undefined && clean && code === "DUPLICATE") this.router.replaced(link, to);
+    else this.router.linkClosed(link, isFarewell);
     this.#reception.linkClosed(link);
     this.hosting.transfer.linkClosed();
   }

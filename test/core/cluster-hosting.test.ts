@@ -100,6 +100,52 @@ test("[H5] the shards of a killed region are served again once the claims have s
   expect((handled?.at ?? 0) - killedAt).toBeLessThan(1000);
 });
 
+test.each([
+  ["b", "stays down"],
+  ["c", "stays down"],
+  ["b", "comes back"],
+  ["c", "comes back"],
+])(
+  "[H4, I11] whatever is the last effect of %s in a handoff, one region serves then: it %s",
+  (dies, fate) => {
+    let isOver = false;
+    let crashes = 0;
+    for (let effects = 0; !isOver; effects += 1) {
+      const cluster = hosted("a b c");
+      const shard =
+        cluster
+          .machine("a")
+          .view.allocations()
+          .find(({ region }) => region === "b")?.shard ?? "";
+      askAll(cluster, "a", shard, 0, 60);
+      cluster.run(20);
+      cluster.peer(dies).crashInEffects = effects;
+      const answer = cluster.later("a", { type: "allocate", shard, region: "c" });
+      const peer = cluster.peer(dies);
+      cluster.runUntil(() => peer.state === "down" || answer() !== undefined, 1000);
+      // Once the handoff is over first, every moment of it has been a last one.
+      isOver = peer.state === "up";
+      crashes += Number(!isOver);
+      peer.crashInEffects = undefined;
+      if (fate === "comes back") peer.start();
+      cluster.run(3000);
+      expect(cluster.machine("a").view.course(shard), `${effects} effects`).toEqual({});
+      cluster.peer("a").ask(1000, shard, "e", 5000);
+      cluster.run(2000);
+      expect(cluster.outcomes.get(1000)?.ok).toBe(true);
+      const asks = asksOf(cluster, shard);
+      expect(new Set(asks).size).toBe(asks.length); // Nothing twice.
+      for (let ask = 0; ask < 60; ask += 1) {
+        const outcome = cluster.outcomes.get(ask);
+        expect(outcome, `ask ${ask} after ${effects} effects`).toBeDefined();
+        if (outcome?.ok) expect(asks).toContain(ask);
+        else if (outcome?.code !== "TIMEOUT") expect(asks).not.toContain(ask);
+      }
+    }
+    expect(crashes).toBeGreaterThan(5);
+  },
+);
+
 test("[H4] a region that dies in the middle of a handoff leaves the shard to its successor", () => {
   for (const afterMs of [0, 0.5, 1, 2, 4, 8, 16, 32]) {
     const cluster = hosted("a b c");

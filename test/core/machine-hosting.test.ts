@@ -217,6 +217,40 @@ test("[H3] an ask that nobody takes ends with its deadline and says that it was 
   expect(settled?.outcome).toMatchObject({ ok: false, code: "NOT_READY" });
 });
 
+/** Two asks are under way over the link to `b`, which is closed as a duplicate. */
+function adrift(): { a: HandDriven; asks: readonly Ask[] } {
+  const a = hosting();
+  a.delta(B, "allocations", allocationEntry("shard-1", "b", a.now + 1, life("b")));
+  const asks = [1, 2].flatMap((ask) => {
+    const common = { type: "asked", ask, shard: "shard-1", entity: "" } as const;
+    const effects = a.step({ ...common, timeoutMs: 5000, body: new Uint8Array() });
+    return sentTo(effects, B).filter((message): message is Ask => message.type === "ask");
+  });
+  const closed = a.step({ type: "link-closed", link: B, clean: true, code: "DUPLICATE" });
+  expect(effectsOf(closed, "settle-ask")).toEqual([]);
+  return { a, asks };
+}
+
+test("[G7, H3] what went over a duplicate is answered over the link that stays, and opens later", () => {
+  const { a, asks } = adrift();
+  const OTHER = 8;
+  expect(effectsOf(a.open(OTHER, "b"), "settle-ask")).toEqual([]);
+  const outcome = { how: "done", body: new Uint8Array([5]) } as const;
+  const answered = a.receive(OTHER, { type: "answer", ask: asks[0]?.ask ?? 0, outcome });
+  expect(effectsOf(answered, "settle-ask")).toMatchObject([{ ask: 1, outcome: { ok: true } }]);
+  const lost = a.step({ type: "link-closed", link: OTHER, clean: false });
+  expect(effectsOf(lost, "settle-ask")).toMatchObject([{ ask: 2, outcome: { code: "TIMEOUT" } }]);
+});
+
+test("[G7, H3] what went over a duplicate is lost when no other link opens", () => {
+  const { a } = adrift();
+  const ended = a.pass(a.now + TIMINGS_PATIENT.dialTimeoutMs + 1);
+  expect(effectsOf(ended, "settle-ask")).toMatchObject([
+    { ask: 1, outcome: { code: "TIMEOUT" } },
+    { ask: 2, outcome: { code: "TIMEOUT" } },
+  ]);
+});
+
 test("[A9] a step that comes late serves nothing, and asks what was missed", () => {
   const a = hosting();
   const late = a.now + silenceMs + 1000;

@@ -1,12 +1,14 @@
 import { expect, test } from "vitest";
 import type { Violations } from "../../sim/checker.ts";
 import { AgreementChecker } from "../../sim/checkers/agreement.ts";
+import { BalanceChecker } from "../../sim/checkers/balance.ts";
 import { CallsChecker } from "../../sim/checkers/calls.ts";
 import { ClocksChecker } from "../../sim/checkers/clocks.ts";
 import { EntriesChecker } from "../../sim/checkers/entries.ts";
 import { HOSTILE_MARK, IntrusionChecker, STRANGER_NAME } from "../../sim/checkers/intrusion.ts";
 import { ResourcesChecker } from "../../sim/checkers/resources.ts";
 import { ServingChecker } from "../../sim/checkers/serving.ts";
+import type { WorkloadKind } from "../../sim/options.ts";
 import type { SimulatedPeer } from "../../sim/peer.ts";
 import { packTimestamp } from "../../src/core/clock.ts";
 import type { Change } from "../../src/core/effect.ts";
@@ -234,4 +236,31 @@ test("[U1, U2] noise while idle, and a storm after one change are found", () => 
   expect(rules((checker) => checker.idle(peers, 9000))).toEqual(["U1"]);
   expect(rules((checker) => checker.change(3, 4))).toEqual([]);
   expect(rules((checker) => checker.change(3, 5))).toEqual(["U2"]);
+});
+
+test("[A5] a table at rest that a plan would change is found, unless people allocate", () => {
+  const show = (regions: Record<string, string>, workload: readonly WorkloadKind[] = []) => {
+    const peer = peerOf("a", { regions });
+    const member = (name: string) => ({
+      ...{ name, removed: false, row: { weight: 1, zone: null, draining: false } },
+    });
+    Object.assign(peer.machine?.view as object, {
+      membership: { all: () => ["a", "b"].map(member) },
+      allocations: () =>
+        Object.entries(regions).map(([shard, region]) => ({
+          shard,
+          region,
+          token: 1,
+          writer: "w",
+        })),
+      pins: () => [],
+    });
+    return rulesOf(
+      (report) => new BalanceChecker(report, workload),
+      (checker) => checker.settled([peer]),
+    );
+  };
+  expect(show({ s0: "a", s1: "b" })).toEqual([]);
+  expect(show({ s0: "a", s1: "a" })).toEqual(["A5"]);
+  expect(show({ s0: "a", s1: "a" }, ["allocate"])).toEqual([]);
 });

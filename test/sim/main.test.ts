@@ -2,10 +2,11 @@ import { spawnSync } from "node:child_process";
 import { expect, test } from "vitest";
 import { parseArguments } from "../../sim/arguments.ts";
 import type { Checker } from "../../sim/checker.ts";
+import type { MoreCheckers } from "../../sim/jury.ts";
 import { main, type Shell } from "../../sim/main.ts";
 import { drawOptions, type RunOptions } from "../../sim/options.ts";
 import type { SimulatedPeer } from "../../sim/peer.ts";
-import { type MoreCheckers, Simulation, simulate } from "../../sim/simulation.ts";
+import { Simulation, simulate } from "../../sim/simulation.ts";
 
 interface Outcome {
   readonly status: number;

@@ -68,8 +68,8 @@ export const HOSTING_BUGS: readonly PlantedBug[] = [
     edits: [
       {
         file: "src/core/router.ts",
-        line: 'if (how === "farewell")',
-        bug: "if (how)",
+        line: "if (isFarewell)",
+        bug: "if (isFarewell || true)",
       },
     ],
     by: ["I11"],
@@ -114,5 +114,19 @@ export const HOSTING_BUGS: readonly PlantedBug[] = [
     by: ["A9"],
     request: { ...MOVING, faults: ["pause"], faultEveryMs: 2000, durationMs: 25_000 },
     seeds: 60,
+  },
+  {
+    rule: "A5",
+    does: "does not plan anew when members come and go",
+    edits: [
+      {
+        file: "src/core/planner.ts",
+        line: "this.wake();\n      this.#given.clear();",
+        bug: "this.#given.clear();",
+      },
+    ],
+    by: ["A5"],
+    request: { peers: 4, shards: 12, faults: "none", workload: ["route"], startSpreadMs: 6000 },
+    seeds: 5,
   },
 ];

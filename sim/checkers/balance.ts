@@ -1,0 +1,44 @@
+/**
+ * A table that nobody touches by hand is balanced once all has come to rest: no plan wants to move
+ * anything, at any peer [A5].
+ *
+ * What people allocate by hand stays where they put it, so runs in which they do are not judged.
+ */
+import { planMoves } from "../../src/core/allocation.ts";
+import type { View } from "../../src/core/view.ts";
+import type { Checker, Report } from "../checker.ts";
+import type { WorkloadKind } from "../options.ts";
+import type { SimulatedPeer } from "../peer.ts";
+
+export class BalanceChecker implements Checker {
+  readonly #report: Report;
+  readonly #isJudged: boolean;
+
+  constructor(report: Report, workload: readonly WorkloadKind[]) {
+    this.#report = report;
+    this.#isJudged = !workload.includes("allocate");
+  }
+
+  settled(peers: readonly SimulatedPeer[]): void {
+    if (!this.#isJudged) return;
+    for (const { name, machine } of peers) {
+      const [move] = machine === undefined ? [] : planned(machine.view);
+      if (move === undefined) continue;
+      const { shard, from, to } = move;
+      this.#report("A5", `${name} rests, and yet ${shard} should move from ${from} to ${to}`);
+    }
+  }
+}
+
+function planned(view: View): readonly ReturnType<typeof planMoves>[number][] {
+  const regions = view.membership.all().map(({ name, row, removed }) => {
+    const { weight, zone, draining } = row;
+    return { name, alive: !removed, weight, zone, draining };
+  });
+  return planMoves({
+    regions,
+    shards: view.shards(),
+    allocations: view.allocations(),
+    pins: view.pins(),
+  });
+}
