@@ -13,7 +13,7 @@
  */
 import type { Refusal } from "../core/error.ts";
 import type { RowChange } from "./engine.ts";
-import { compileOrder } from "./order.ts";
+import { type Compare, compileOrder } from "./order.ts";
 import { compilePredicate } from "./predicate.ts";
 import type { Row, RowDraft } from "./row.ts";
 import type { ReadRequest, ReadResult } from "./view.ts";
@@ -110,12 +110,17 @@ export class RowTable {
   read({ query, count }: ReadRequest): ReadResult {
     const rows = this.#entities.get(keyOf(query.tenant, query.table.entity));
     const belongs = compilePredicate(query);
-    const found: Row[] = [];
-    for (const row of rows?.values() ?? []) if (belongs(row)) found.push(row);
-    found.sort(compileOrder(query.sort));
-    const isComplete = found.length <= count;
-    if (!isComplete) found.length = count;
-    return { rows: found, isComplete, position: this.#position };
+    const compare = compileOrder(query.sort, query.table);
+    const first: Row[] = [];
+    let matching = 0;
+    for (const row of rows?.values() ?? []) {
+      if (!belongs(row)) continue;
+      matching += 1;
+      // Most rows stand behind the last one that is wanted, and cost one comparison.
+      const last = first[count - 1];
+      if (last === undefined || compare(row, last) < 0) insert(row, first, count, compare);
+    }
+    return { rows: first, isComplete: matching <= count, position: this.#position };
   }
 
   /** All rows, for who takes them over. */
@@ -153,6 +158,19 @@ export class RowTable {
     const at = { ...change, position: this.#position };
     return { ok: true, written: { applied: true, version }, change: at };
   }
+}
+
+/** Puts a row into its place among the first `count`. */
+function insert(row: Row, first: Row[], count: number, compare: Compare): void {
+  let low = 0;
+  let high = first.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (compare(first[middle] as Row, row) < 0) low = middle + 1;
+    else high = middle;
+  }
+  first.splice(low, 0, row);
+  if (first.length > count) first.pop();
 }
 
 /** [V6] What is there is newer. */

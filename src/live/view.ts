@@ -76,7 +76,7 @@ export class View {
     this.predicate = compilePredicate(query);
     this.#cushion = cushion;
     const { limit } = query;
-    const compare = compileOrder(query.sort);
+    const compare = compileOrder(query.sort, query.table);
     this.#window = new Window(compare, limit, limit + 2 * this.#cushion);
   }
 

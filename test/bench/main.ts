@@ -32,6 +32,7 @@ const BENCHES: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>
   ticks: () => import("./ticks.ts"),
   df: () => import("./df.ts"),
   rpc: () => import("./rpc.ts"),
+  live: () => import("./live.ts"),
 };
 
 process.exitCode = await main(process.argv.slice(2));

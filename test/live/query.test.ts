@@ -99,7 +99,7 @@ describe("the order of a query", () => {
     fc.assert(
       fc.property(fc.uniqueArray(row, { selector: ({ id }) => id }), sort, (rows, keys) => {
         const query = queryOf({ sort: keys });
-        const sorted = [...rows].sort(compileOrder(query.sort));
+        const sorted = [...rows].sort(compileOrder(query.sort, TASK));
         expect(sorted).toEqual(topOf(rows, {}, query.sort));
       }),
     );
@@ -111,7 +111,7 @@ describe("the order of a query", () => {
         const plain = queryOf({ sort: keys });
         const cursor = cursorOf(last, plain.sort, TASK) as string;
         const predicate = compilePredicate(queryOf({ sort: keys, cursor }));
-        expect(predicate(other)).toBe(compileOrder(plain.sort)(last, other) < 0);
+        expect(predicate(other)).toBe(compileOrder(plain.sort, TASK)(last, other) < 0);
       }),
     );
   });

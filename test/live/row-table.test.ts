@@ -63,7 +63,7 @@ test("[V6] a table that takes another over has the higher version of each row, d
       for (const id of ["r0", "r1", "r2"]) {
         const versionIn = (table: RowTable): number =>
           [...table.all()].find((row) => row.id === id)?.version ??
-          new Map(table.deletions()).get(`t\0todo\0${id}`) ??
+          new Map(table.deletions()).get(`t\0task\0${id}`) ??
           -1;
         expect(versionIn(merged)).toBe(Math.max(versionIn(a), versionIn(b)));
       }

@@ -9,9 +9,9 @@ import type { Row, Scalar } from "../../src/live/row.ts";
 import { RowTable } from "../../src/live/row-table.ts";
 import type { ReadRequest, ReadResult, View } from "../../src/live/view.ts";
 import { Window } from "../../src/live/window.ts";
-import { belongs, ids, queryOf, rowOf, sort, topOf, values, where } from "./rows.ts";
+import { belongs, ids, queryOf, rowOf, sort, TASK, topOf, values, where } from "./rows.ts";
 
-const order = compileOrder(queryOf({ sort: [{ column: "priority" }] }).sort);
+const order = compileOrder(queryOf({ sort: [{ column: "priority" }] }).sort, TASK);
 const numbered = (id: string, priority: number, version = 1): Row =>
   rowOf(id, version, [null, priority, null, null]);
 
