@@ -14,6 +14,7 @@ import { dev } from "./cli/dev.ts";
 import { EXIT_DONE, failureOf } from "./cli/failure.ts";
 import { df } from "./cli/frequencies.ts";
 import { index } from "./cli/index-folder.ts";
+import { live } from "./cli/live.ts";
 import type { Output } from "./cli/output.ts";
 import { QUERIES } from "./cli/queries.ts";
 import { repair } from "./cli/repair.ts";
@@ -36,7 +37,7 @@ const args = process.argv.slice(2);
 try {
   await runProgram(
     {
-      commands: [start, dev, ...QUERIES, ...COORDINATION, index, df, watch, repair],
+      commands: [start, dev, ...QUERIES, ...COORDINATION, index, df, live, watch, repair],
       version: versionOfPackage(),
       output,
       environment: process.env,

@@ -27,6 +27,7 @@ import {
   problemOf,
 } from "./io/rpc-methods.ts";
 import { Watcher } from "./io/watcher.ts";
+import { LiveClient } from "./live/io/live-client.ts";
 import type { Peer } from "./peer.ts";
 import type { PeerIdentity } from "./wire/rpc-codec.ts";
 
@@ -124,6 +125,8 @@ export async function connect(
 
 /** What a client is beside the methods of the table. */
 export class RemotePeer {
+  /** Rows, and queries over them that are followed: over a connection of their own, when it is needed. */
+  readonly live: LiveClient;
   readonly #rpc: RpcClient;
   readonly #timeoutMs: number;
   readonly #listeners = {
@@ -148,6 +151,7 @@ export class RemotePeer {
   /** @internal */
   constructor(addresses: readonly string[], token: string | undefined, timeoutMs: number) {
     this.#timeoutMs = timeoutMs;
+    this.live = new LiveClient(addresses, token);
     this.#rpc = new RpcClient({
       addresses,
       dial: dialWith(token),
@@ -189,6 +193,7 @@ export class RemotePeer {
 
   /** Disconnects for good. Calls that wait for an answer reject with `CLOSED`; streams end. Idempotent. */
   close(): void {
+    this.live.close();
     this.#rpc.close();
   }
 

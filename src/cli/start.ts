@@ -9,9 +9,11 @@
  * A process that was started with an IPC channel belongs to its parent: when the channel ends, so does
  * the peer. That is how nothing stays behind when `hearsay dev` is killed.
  */
+import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { parseAddress } from "../io/addresses.ts";
 import { SecretFile } from "../io/secret-file.ts";
+import type { Declarations } from "../live/row.ts";
 import { type PeerOptions, readOptions } from "../peer-options.ts";
 import { defineCommand } from "./command.ts";
 import { type Settings, timingsOf } from "./config.ts";
@@ -30,6 +32,7 @@ const START_SETTINGS = [
     "data",
     "secretFile",
     "tokenFile",
+    "live",
     "timings",
     "downing",
     "insecure",
@@ -85,12 +88,14 @@ function optionsOf(settings: StartSettings): PeerOptions {
     logFormat: __,
     secretFile,
     tokenFile,
+    live,
     ...rest
   } = settings;
   const given = Object.entries(rest).filter(([, value]) => value !== undefined);
   const options = {
     ...(secretFile === undefined ? {} : { secret: linesOf(secretFile) }),
     ...(tokenFile === undefined ? {} : { tokens: linesOf(tokenFile) }),
+    ...(live === undefined ? {} : { live: { entities: readEntities(live) } }),
     ...Object.fromEntries(given),
     name,
     timings: timingsOf(timings),
@@ -101,6 +106,15 @@ function optionsOf(settings: StartSettings): PeerOptions {
   } catch (error) {
     if (error instanceof TypeError || error instanceof RangeError) throw wrongUsage(error.message);
     throw error;
+  }
+}
+
+/** What a file declares; the peer judges it. */
+function readEntities(path: string): Declarations {
+  try {
+    return JSON.parse(readFileSync(path, "utf8")) as Declarations;
+  } catch (error) {
+    throw wrongUsage(`Cannot read --live ${path}: ${(error as Error).message}`);
   }
 }
 

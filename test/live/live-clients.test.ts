@@ -2,10 +2,13 @@ import { once } from "node:events";
 import { type ClientRequest, type IncomingMessage, request } from "node:http";
 import { describe, expect, test } from "vitest";
 import { WebSocket } from "ws";
+import { connect } from "../../src/client.ts";
+import { shardOf } from "../../src/core/shard-of.ts";
 import type { Authorise } from "../../src/live/io/live-door.ts";
 import type { Peer } from "../../src/peer.ts";
 import type { PeerOptions } from "../../src/peer-options.ts";
-import { start, until } from "../peers.ts";
+import { isSettled, start, until } from "../peers.ts";
+import { FollowedWindow } from "./follower.ts";
 import { DECLARATIONS } from "./rows.ts";
 
 const QUERY = { tenant: "t", entity: "task", limit: 3 };
@@ -339,5 +342,61 @@ describe("who may follow and write what", () => {
     expect(await answerOf(send(peer, ["POST", "/v1/live"], QUERY, headers))).toMatchObject({
       status: 403,
     });
+  });
+});
+
+describe("a client of another process", () => {
+  test("[V12] follows a query through the death of its peer, and writes", async () => {
+    const live = { entities: DECLARATIONS };
+    const a = await start("a", { live });
+    const b = await start("b", { live, join: [a.address] });
+    await until([a, b], () => isSettled(a, [a, b]));
+    const shard = `shard-${shardOf("t", "task", 16)}`;
+    await a.allocate(shard, "a");
+    await until([a, b], () => b.regionFor(shard) === "a");
+    const client = await connect([b.address, a.address]);
+    expect(await client.live.put(row("r1"))).toEqual({ applied: true, version: 1 });
+    const window = new FollowedWindow(client.live.subscribe(QUERY));
+    await window.until(({ ids }) => ids.join() === "r1");
+    await b.close();
+    await a.live.put(row("r2"));
+    await window.until(({ ids }) => ids.join() === "r1,r2");
+    await client.live.delete({ tenant: "t", entity: "task", id: "r1" });
+    await window.until(({ ids }) => ids.join() === "r2");
+    const refused = new FollowedWindow(client.live.subscribe({ ...QUERY, limit: 0 }));
+    await refused.until(({ isOver }) => isOver);
+    expect(refused.error).toMatchObject({ code: "BAD_REQUEST" });
+    await expect(client.live.put({ ...row("r"), id: "" })).rejects.toMatchObject({
+      code: "BAD_REQUEST",
+    });
+    client.close();
+    await window.until(({ isOver }) => isOver);
+    expect(window.error).toBeUndefined();
+    await expect(client.live.put(row("r"))).rejects.toMatchObject({ code: "CLOSED" });
+  });
+
+  test("[V9] a reader who leaves too much unread has lagged, and gets all rows", async () => {
+    const peer = await alone();
+    const client = await connect(peer.address);
+    const deltas = client.live.subscribe(QUERY);
+    expect((await deltas.next()).value).toMatchObject({ type: "reset" });
+    const quick = new FollowedWindow(peer.live.subscribe(QUERY));
+    for (let n = 0; n < 18_000; n += 1) {
+      await peer.live.put({ ...row("r"), columns: { priority: n } });
+      if (n % 200 === 0) await quick.until(({ rows }) => rows[0]?.columns.priority === n);
+    }
+    const slow = new FollowedWindow(deltas);
+    await slow.until(({ rows }) => rows[0]?.columns.priority === 17_999);
+    expect([slow.lagged > 0, slow.resets > 0]).toEqual([true, true]);
+    client.close();
+  });
+
+  test("[V11] one that is not let in is told so", async () => {
+    const without = await start("a");
+    const client = await connect(without.address);
+    const window = new FollowedWindow(client.live.subscribe(QUERY));
+    await window.until(({ isOver }) => isOver);
+    expect(window.error).toMatchObject({ code: "BAD_REQUEST" });
+    client.close();
   });
 });
