@@ -27,7 +27,7 @@ import {
   problemOf,
 } from "./io/rpc-methods.ts";
 import { Watcher } from "./io/watcher.ts";
-import { LiveClient } from "./live/io/live-client.ts";
+import { LiveClient } from "./live/shell/live-client.ts";
 import type { Peer } from "./peer.ts";
 import type { PeerIdentity } from "./wire/rpc-codec.ts";
 

@@ -54,6 +54,12 @@ export type { PastTick } from "./core/tick-view.ts";
 export type { Timings, TimingsPreset } from "./core/timings.ts";
 export { compareTokens, type FencingToken } from "./core/token.ts";
 export type { Address, PeerName, ShardId, Stamp, Timestamp } from "./core/units.ts";
+export type { DocumentHandle } from "./documents/shell/handle.ts";
+export type {
+  DocumentInfo,
+  DocumentList,
+  PeerDocuments,
+} from "./documents/shell/peer-documents.ts";
 export type {
   AcquireContext,
   AskOptions,
@@ -67,8 +73,6 @@ export type { ChangeListener, ChangeOf } from "./io/change-feed.ts";
 export type { Join } from "./io/discovery.ts";
 export type { Origins } from "./io/origin.ts";
 export type { RebalanceOptions } from "./io/served-peer.ts";
-export type { Authorise, LiveRequest } from "./live/io/live-door.ts";
-export type { DeleteRow, PutRow } from "./live/io/live-service.ts";
 export type { LiveDelta, LiveRow } from "./live/live-delta.ts";
 export type {
   Clause,
@@ -79,7 +83,9 @@ export type {
 } from "./live/query.ts";
 export type { ColumnType, Declarations, Scalar } from "./live/row.ts";
 export type { Written } from "./live/row-table.ts";
+export type { Authorise, LiveRequest } from "./live/shell/live-door.ts";
+export type { DeleteRow, PutRow } from "./live/shell/live-service.ts";
 export type { LiveOptions, LiveQueries, SubscribeOptions } from "./live-queries.ts";
 export { type Peer, type Route, startPeer } from "./peer.ts";
-export type { Logger, PeerOptions } from "./peer-options.ts";
+export type { DocumentsOption, Logger, PeerOptions } from "./peer-options.ts";
 export type { Body } from "./wire/body.ts";

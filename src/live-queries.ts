@@ -16,13 +16,13 @@ import type { ClientAccess } from "./io/client-access.ts";
 import { SYSTEM_CLOCK } from "./io/clock.ts";
 import type { Origins } from "./io/origin.ts";
 import type { Services } from "./io/services.ts";
-import type { Authorise } from "./live/io/live-door.ts";
-import type { DeleteRow, Feed, LiveService, PutRow } from "./live/io/live-service.ts";
-import type { LiveSockets } from "./live/io/live-sockets.ts";
 import type { LiveDelta } from "./live/live-delta.ts";
 import type { LiveQuery } from "./live/query.ts";
 import { type Declarations, readDeclarations, type Table } from "./live/row.ts";
 import type { Written } from "./live/row-table.ts";
+import type { Authorise } from "./live/shell/live-door.ts";
+import type { DeleteRow, Feed, LiveService, PutRow } from "./live/shell/live-service.ts";
+import type { LiveSockets } from "./live/shell/live-sockets.ts";
 
 type Deltas = AsyncIterableIterator<LiveDelta>;
 
@@ -133,12 +133,12 @@ export class LiveQueries {
     if (settings === undefined) return;
     const [{ LiveService }, { LiveDoor }, { LiveSockets }, { LiveSubscription }] =
       await Promise.all([
-        import("./live/io/live-service.ts"),
-        import("./live/io/live-door.ts"),
-        import("./live/io/live-sockets.ts"),
-        import("./live/io/live-subscription.ts"),
+        import("./live/shell/live-service.ts"),
+        import("./live/shell/live-door.ts"),
+        import("./live/shell/live-sockets.ts"),
+        import("./live/shell/live-subscription.ts"),
       ]);
-    const { addLiveRoutes } = await import("./live/io/live-routes.ts");
+    const { addLiveRoutes } = await import("./live/shell/live-routes.ts");
     const service = new LiveService({ tables: settings.tables, shardCount, clock: SYSTEM_CLOCK });
     service.bind(services.register("live", service));
     const door = new LiveDoor(access, service, settings.authorise);

@@ -97,14 +97,32 @@ export interface PeerOptions {
    * "same-host".
    */
   readonly origins?: Origins;
+  /**
+   * Whether this peer hosts documents, and how; the same on all peers of the cluster. Default false: its
+   * shards are the user's alone.
+   */
+  readonly documents?: boolean | DocumentsOption;
   /** Default: silent. */
   readonly logger?: Logger;
   /** Gives up starting; has no effect on a peer that has started. Default none. */
   readonly signal?: AbortSignal;
 }
 
+/** How documents are hosted. */
+export interface DocumentsOption {
+  /** Copies of each document besides the one at its region, 0 to 16. Default 2. */
+  readonly replicas?: number;
+  /**
+   * Durable copies that an acknowledged edit has: 1, the region's; 2, another one, too; "all". Fewer while
+   * there are fewer peers. Default 2.
+   */
+  readonly acks?: 1 | 2 | "all";
+}
+
 /** Options that have been checked, defaults filled in. */
 export interface PeerSettings {
+  /** Undefined: none are hosted. */
+  readonly documents: Required<DocumentsOption> | undefined;
   readonly name: PeerName;
   readonly cluster: string;
   readonly listen: HostAndPort;
@@ -129,6 +147,9 @@ export interface PeerSettings {
 
 const SHARDS_DEFAULT = 256;
 
+/** Copies of a document besides the first. */
+const REPLICAS_MAX = 16;
+
 /** Origins that are compared with each request of a page. */
 const ORIGINS_MAX = 64;
 
@@ -139,8 +160,7 @@ const OPTION_NAMES: Record<keyof PeerOptions, true> = {
   ...{ name: true, cluster: true, listen: true, advertise: true, join: true, shards: true },
   ...{ zone: true, weight: true, downing: true, timings: true, insecure: true, logger: true },
   ...{ data: true, secret: true, tokens: true, origins: true, strategies: true },
-  live: true,
-  signal: true,
+  ...{ signal: true, documents: true, live: true },
 };
 
 /**
@@ -178,10 +198,23 @@ export function readOptions(options: PeerOptions): PeerSettings {
     strategies: readStrategies(options.strategies ?? {}),
     live: options.live === undefined ? undefined : readLiveOptions(options.live),
     timings: readTimings(options.timings ?? "lan"),
+    documents: readDocuments(options.documents ?? false),
     origins: readOrigins(options.origins ?? "same-host"),
     logger: readLogger(options.logger ?? SILENT),
     signal,
   };
+}
+
+function readDocuments(value: boolean | DocumentsOption): PeerSettings["documents"] {
+  if (value === false) return undefined;
+  const { replicas = 2, acks = 2, ...others } = value === true ? {} : value;
+  if (typeof value !== "object" && value !== true) throw wrong("documents is no object");
+  if (Object.keys(others).length > 0) throw wrong("documents has an option that there is not");
+  if (!Number.isInteger(replicas) || replicas < 0 || replicas > REPLICAS_MAX) {
+    throw new RangeError(`Cannot start: replicas is no integer from 0 to ${REPLICAS_MAX}`);
+  }
+  if (acks !== 1 && acks !== 2 && acks !== "all") throw wrong('acks is none of 1, 2 and "all"');
+  return { replicas, acks };
 }
 
 /** Where others dial a peer that listens on `listened`, with the port that it really has. */

@@ -22,6 +22,8 @@ import type { MachineStatus } from "./core/machine.ts";
 import { isOnline, type ShardState, shardState, shardStates } from "./core/shard-state.ts";
 import type { Address, PeerName, ShardId } from "./core/units.ts";
 import { ALLOCATIONS, type View } from "./core/view.ts";
+import type { DocumentHosting } from "./documents/shell/document-hosting.ts";
+import type { PeerDocuments } from "./documents/shell/peer-documents.ts";
 import type { AskOptions, Host } from "./host.ts";
 import { askOf, type RegisteredHost, readHost } from "./host-options.ts";
 import { ChangeFeed, type ChangeListener } from "./io/change-feed.ts";
@@ -29,17 +31,23 @@ import { logChange } from "./io/change-log.ts";
 import { ClientAccess } from "./io/client-access.ts";
 import { SYSTEM_CLOCK } from "./io/clock.ts";
 import { Discovery, isName } from "./io/discovery.ts";
-import { HttpServer } from "./io/http-server.ts";
+import { DOCUMENTS_PATH, HttpServer } from "./io/http-server.ts";
 import { LiveKeys } from "./io/key-ring.ts";
 import { Life, type NextLife } from "./io/life.ts";
 import { systemResolver } from "./io/names.ts";
 import { openStore } from "./io/open-store.ts";
 import { RpcServer } from "./io/rpc-server.ts";
-import type { ServedPeer } from "./io/served-peer.ts";
 import { Services } from "./io/services.ts";
 import { Waiters } from "./io/waiters.ts";
 import { LiveQueries } from "./live-queries.ts";
-import { addressToTell, type PeerOptions, type PeerSettings, readOptions } from "./peer-options.ts";
+import {
+  addressToTell,
+  type DocumentsOption,
+  type PeerOptions,
+  type PeerSettings,
+  readOptions,
+} from "./peer-options.ts";
+import { noRoute, servedBy } from "./served.ts";
 import type { Body } from "./wire/body.ts";
 import { encodeSnapshot } from "./wire/codec.ts";
 
@@ -97,6 +105,9 @@ export class Peer extends Coordinator {
   /** Why the peer is over; undefined while it is not. */
   #over: HearsayError | undefined;
   #host: RegisteredHost | undefined;
+  readonly #access: ClientAccess;
+  /** Undefined where no documents are hosted. */
+  #hosting: DocumentHosting | undefined;
   #leaving: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
   #onEnded: (error: HearsayError | undefined) => void = () => {};
@@ -117,6 +128,7 @@ export class Peer extends Coordinator {
       isClosed: settings.secret !== undefined,
       now: () => SYSTEM_CLOCK.now(),
     });
+    this.#access = access;
     const onFault = (error: unknown): void =>
       settings.logger.error({ err: error }, "A request has failed");
     const { origins, shardCount } = settings;
@@ -124,7 +136,13 @@ export class Peer extends Coordinator {
     this.live = new LiveQueries({ ...live, access, origins, onFault });
     this.#server = new HttpServer({
       access,
-      served: this.#served(),
+      served: servedBy(this, {
+        sent: () => this.#lifeNow("count what was sent").sent,
+        view: () => this.#viewNow("locate"),
+        publish: (shard, contribution) => this.publication(shard, contribution),
+        depart: () => this.#depart(),
+        addRoutes: (app) => this.live.addRoutes(app),
+      }),
       onPeerUpgrade: (request, socket, head) => {
         if (this.#life === undefined) socket.destroy();
         else this.#life.acceptUpgrade(request, socket, head);
@@ -133,7 +151,10 @@ export class Peer extends Coordinator {
         if (this.#life === undefined) socket.destroy();
         else this.#clients.acceptUpgrade(request, socket, head);
       },
-      upgradeAt: (path) => this.live.upgradeAt(path),
+      upgradeAt: (path) => {
+        const hosting = path.startsWith(DOCUMENTS_PATH) ? this.#hosting : undefined;
+        return hosting?.acceptUpgrade.bind(hosting) ?? this.live.upgradeAt(path);
+      },
       origins,
       onFault,
     });
@@ -181,6 +202,8 @@ export class Peer extends Coordinator {
    * @internal
    */
   async start(): Promise<void> {
+    const { documents } = this.#settings;
+    if (documents !== undefined) await this.#startDocuments(documents);
     const [listened] = await Promise.all([
       this.#server.listen(this.#settings.listen),
       this.live.start(),
@@ -193,6 +216,13 @@ export class Peer extends Coordinator {
     const isFixed = typeof join !== "function" && fixed.length === join.length;
     await this.#begin({ join: isFixed ? join : [this.#address, ...fixed] });
     void this.#discovery.start();
+  }
+
+  /** The documents of the cluster. Throws `BAD_REQUEST` where this peer hosts none. */
+  get documents(): PeerDocuments {
+    this.#refuseIfOver("use documents");
+    if (this.#hosting !== undefined) return this.#hosting.documents;
+    throw new HearsayError("BAD_REQUEST", "Cannot use documents: this peer was started without");
   }
 
   /** Resolves when the peer serves, at once if it does. Rejects when it ends first. */
@@ -209,7 +239,7 @@ export class Peer extends Coordinator {
   routeDocument(document: string): Route {
     if (typeof document !== "string")
       throw new TypeError("Cannot route: the document is no string");
-    return this.#view?.allocationFor(document) ?? this.#noRoute();
+    return this.#view?.allocationFor(document) ?? noRoute(this.#viewNow("route"));
   }
 
   /** The same as `routeDocument`: a node is a document here. */
@@ -320,34 +350,6 @@ export class Peer extends Coordinator {
     return this.leave();
   }
 
-  /** What the HTTP server asks for. */
-  #served(): ServedPeer {
-    return {
-      status: () => this.status(),
-      sent: () => this.#lifeNow("count what was sent").sent,
-      members: () => this.members(),
-      allocations: () => this.allocations(),
-      shards: () => this.shards(),
-      shard: (shard) => this.shard(shard),
-      locate: (document) => {
-        const view = this.#viewNow("locate");
-        return { shard: view.shardFor(document), allocation: view.allocationFor(document) };
-      },
-      allocate: (shard, region, options) => this.allocate(shard, region, options),
-      release: (shard) => this.release(shard),
-      coordinator: this,
-      addRoutes: (app) => this.live.addRoutes(app),
-      publishFrequencies: (shard, contribution) => this.publication(shard, contribution),
-      globalDf: (terms) => this.globalDf(terms),
-      rebalance: (options) => this.rebalance(options),
-      pins: () => this.pins(),
-      drain: (region, options) => this.drain(region, options),
-      watch: (signal) => this.watch({ signal }),
-      depart: () => this.#depart(),
-      leave: () => void this.leave(),
-    };
-  }
-
   async #leave(): Promise<void> {
     if (this.#closing === undefined) await this.#depart();
     await this.#life?.hostIdle(this.#settings.timings.handoffMs);
@@ -392,6 +394,16 @@ export class Peer extends Coordinator {
     if (this.#host !== undefined) life.host(this.#host.host, this.#host.traits);
   }
 
+  async #startDocuments(documents: Required<DocumentsOption>): Promise<void> {
+    const { name, cluster, origins, data } = this.#settings;
+    const { DocumentHosting: Hosting } = await import("./documents/shell/document-hosting.ts");
+    this.#hosting = await Hosting.start({
+      ...{ name, cluster, documents, services: this.services, access: this.#access, origins, data },
+      clock: SYSTEM_CLOCK,
+      onFault: (error) => this.#failFatally(error),
+    });
+  }
+
   async #beginAgain(before: Life, next: NextLife, message: string): Promise<void> {
     this.#warn("NOT_READY", message);
     const over = new HearsayError("NOT_READY", message);
@@ -402,8 +414,9 @@ export class Peer extends Coordinator {
   }
 
   #tell(change: Change): void {
-    logChange(this.#settings.logger, change);
+    if (change.type === "allocation" || change.type === "member") this.#hosting?.viewChanged();
     if (change.type === "allocation") this.live.moved(change.shard);
+    logChange(this.#settings.logger, change);
     this.#feed.publish(change);
   }
 
@@ -452,7 +465,9 @@ export class Peer extends Coordinator {
     this.#feed.close();
     // Nobody may find the port open who finds out that the links are cut: it would mean life [F5].
     const portClosed = this.#server.close();
-    await Promise.all([this.#life?.end(code, this.#over), this.#clients.close(code), portClosed]);
+    const clientsClosed = [this.#clients.close(code), this.#hosting?.closeClients()];
+    await Promise.all([this.#life?.end(code, this.#over), ...clientsClosed, portClosed]);
+    await this.#hosting?.close();
     this.#settings.logger.info({}, code === "LEAVING" ? "Left" : "Closed");
     this.#onEnded(error);
   }
@@ -481,13 +496,5 @@ export class Peer extends Coordinator {
     if (this.#over === undefined) return;
     const { code, message } = this.#over;
     throw new HearsayError(code, `Cannot ${action}: ${message}`, { cause: this.#over });
-  }
-
-  #noRoute(): never {
-    const view = this.#viewNow("route");
-    if (view.shards().length === 0) {
-      throw new HearsayError("NO_SHARDS", "Cannot route: no shard is registered"); // [R1]
-    }
-    throw new HearsayError("NO_REGION", "Cannot route: no region hosts the document's shard");
   }
 }

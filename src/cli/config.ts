@@ -41,6 +41,8 @@ export interface Settings {
   port: number;
   documents: string | undefined;
   live: string | undefined;
+  replicas: number;
+  acks: "1" | "2" | "all";
 }
 
 export type SettingName = keyof Settings;
@@ -114,6 +116,9 @@ const SHARDS_DEFAULT = 256;
 
 /** More would not fit one machine; a cluster of that size is for `start` on many. */
 const PEERS_MAX = 32;
+
+/** Copies of a document besides the first. */
+const REPLICAS_MAX = 16;
 
 const SETTINGS: { readonly [Name in SettingName]: Setting<Settings[Name]> } = {
   peer: {
@@ -268,6 +273,20 @@ const SETTINGS: { readonly [Name in SettingName]: Setting<Settings[Name]> } = {
     default: undefined,
     parse: text,
     problem: textUpTo(4096),
+  },
+  replicas: {
+    placeholder: "<number>",
+    description: "copies of each document that is edited, besides the one at its region",
+    default: 2,
+    parse: number,
+    problem: integer(0, REPLICAS_MAX),
+  },
+  acks: {
+    placeholder: "<copies>",
+    description: "copies that an edit must be durable in before it is acknowledged: 1, 2 or all",
+    default: "2",
+    parse: text,
+    problem: oneOf("1", "2", "all"),
   },
 };
 

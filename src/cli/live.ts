@@ -20,7 +20,7 @@ export const live = defineCommand({
   example: `hearsay live '{"tenant":"acme","entity":"task","sort":[{"column":"priority"}],"limit":10}'`,
   async run({ operands: [text = ""], settings, json, output, token }) {
     const query = readQueryText(text);
-    const { LiveClient } = await import("../live/io/live-client.ts");
+    const { LiveClient } = await import("../live/shell/live-client.ts");
     const client = new LiveClient([settings.peer], token);
     const stop = (): void => client.close();
     process.once("SIGINT", stop);

@@ -38,6 +38,8 @@ const START_SETTINGS = [
     "insecure",
     "logLevel",
     "logFormat",
+    "replicas",
+    "acks",
   ] as const),
 ] as const;
 
@@ -89,6 +91,8 @@ function optionsOf(settings: StartSettings): PeerOptions {
     secretFile,
     tokenFile,
     live,
+    replicas,
+    acks,
     ...rest
   } = settings;
   const given = Object.entries(rest).filter(([, value]) => value !== undefined);
@@ -99,6 +103,7 @@ function optionsOf(settings: StartSettings): PeerOptions {
     ...Object.fromEntries(given),
     name,
     timings: timingsOf(timings),
+    documents: { replicas, acks: acks === "all" ? acks : Number(acks) },
   } as PeerOptions;
   try {
     readOptions(options);

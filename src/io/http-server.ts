@@ -43,7 +43,10 @@ const CONNECTIONS_MAX = 2 * LINKS_MAX;
 /** How long answers under way may take once the server closes, in ms. */
 const CLOSE_TIMEOUT_MS = 250;
 
-type AcceptUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+/** Where documents are, before their names. */
+export const DOCUMENTS_PATH = "/documents/";
+
+export type AcceptUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
 
 export interface HttpServerOptions {
   readonly served: ServedPeer;

@@ -56,15 +56,21 @@ export function encodeRecord(key: Uint8Array, fields: readonly unknown[]): Uint8
   return record;
 }
 
-/** The fields of a record; undefined when it is not what was written under `key`. */
-export function decodeRecord(key: Uint8Array, record: Uint8Array): readonly unknown[] | undefined {
+/**
+ * The fields of a record of at most `bytesMax`; undefined when it is not what was written under `key`.
+ */
+export function decodeRecord(
+  key: Uint8Array,
+  record: Uint8Array,
+  bytesMax = RECORD_LIMITS.bytesMax,
+): readonly unknown[] | undefined {
   if (record.length <= CHECKSUM_BYTES) return undefined;
   const { buffer, byteOffset, length } = record;
   // A plain view costs a third of what a part of a Buffer does.
   const body = new Uint8Array(buffer, byteOffset + CHECKSUM_BYTES, length - CHECKSUM_BYTES);
   const sum = new DataView(buffer, byteOffset).getUint32(0);
   if (crc32(body, crc32(key)) !== sum) return undefined;
-  const unpacked = unpack(body, RECORD_LIMITS);
+  const unpacked = unpack(body, { ...RECORD_LIMITS, bytesMax });
   return "elements" in unpacked ? unpacked.elements : undefined;
 }
 

@@ -34,8 +34,6 @@ export type Body =
 /** Nesting of arrays and objects. */
 const DEPTH_MAX = FRAME_DEPTH_MAX - 2;
 
-const LIMITS = { bytesMax: CHUNK_BYTES_MAX, elementsMax: FRAME_ELEMENTS_MAX };
-
 /** Says why a value is no message, in words for "... that ...". */
 class Unsayable extends Error {}
 
@@ -61,10 +59,15 @@ export function encodeBody(
   }
 }
 
-/** The message that bytes hold; `undefined` in place of a result when they hold none. */
-export function decodeBody(bytes: Uint8Array): { readonly body: Body } | undefined {
+/**
+ * The message that at most `bytesMax` bytes hold; `undefined` in place of a result when they hold none.
+ */
+export function decodeBody(
+  bytes: Uint8Array,
+  bytesMax = CHUNK_BYTES_MAX,
+): { readonly body: Body } | undefined {
   if (bytes.length === 0) return { body: undefined };
-  const unpacked = unpack(bytes, LIMITS);
+  const unpacked = unpack(bytes, { bytesMax, elementsMax: FRAME_ELEMENTS_MAX });
   if ("reason" in unpacked || unpacked.elements.length !== 1) return undefined;
   try {
     return { body: unflatten(unpacked.elements[0]) };

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { WebSocket } from "ws";
 import { connect } from "../../src/client.ts";
 import { shardOf } from "../../src/core/shard-of.ts";
-import type { Authorise } from "../../src/live/io/live-door.ts";
+import type { Authorise } from "../../src/live/shell/live-door.ts";
 import type { Peer } from "../../src/peer.ts";
 import type { PeerOptions } from "../../src/peer-options.ts";
 import { isSettled, start, until } from "../peers.ts";

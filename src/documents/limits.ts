@@ -1,0 +1,45 @@
+/**
+ * The limits on what clients may do to documents, with unit and reason.
+ */
+
+/** Length of a document's name, in UTF-16 code units. It is a key, and part of a path. */
+export const DOCUMENT_NAME_LENGTH_MAX = 256;
+
+/** Size of one message of a client, in bytes: a whole document that it has been editing alone. */
+export const CLIENT_MESSAGE_BYTES_MAX = 8_388_608;
+
+/** Size of a document, in bytes as it is stored. Beyond that edits are refused. */
+export const DOCUMENT_BYTES_MAX = 16_777_216;
+
+/** Bytes of edits that wait for others that they depend on. A gap that is not filled is a fault. */
+export const PENDING_BYTES_MAX = 1_048_576;
+
+/** How long edits may wait for others that they depend on, in ms; these are asked for at once. */
+export const PENDING_MS_MAX = 10_000;
+
+/** Awareness: states of one document, and the size of one as text, in UTF-16 code units. */
+export const AWARENESS_STATES_MAX = 4096;
+export const AWARENESS_LENGTH_MAX = 16_384;
+
+/** Bytes of messages that one client may send at a stretch, and in a second after that. */
+export const CLIENT_BYTES_BURST = 33_554_432;
+export const CLIENT_BYTES_PER_SECOND = 4_194_304;
+
+/** The same in messages: far more than fingers type. */
+export const CLIENT_MESSAGES_BURST = 20_000;
+export const CLIENT_MESSAGES_PER_SECOND = 4000;
+
+/** Clients of one peer at once. */
+export const CLIENTS_MAX = 4096;
+
+/** Documents that one peer has loaded at once. */
+export const ROOMS_MAX = 65_536;
+
+/** Questions of a client that wait for an answer because its edits are not durable yet. */
+export const QUESTIONS_MAX = 64;
+
+/** How long a document without clients stays loaded, in ms. */
+export const IDLE_MS = 30_000;
+
+/** Documents whose names begin so are written by their region, and are read-only for all others. */
+export const SYSTEM_PREFIX = "hearsay/";

@@ -1,0 +1,223 @@
+/**
+ * Items: named contents of shards, replicated and durable, that grow by updates which can be merged.
+ *
+ * The region that serves a shard leads its items (`leading.ts`); others have copies (`following.ts`): the
+ * regions of the replica shards [R3], and whoever had one before and was not told to drop it. A document
+ * is an item, and so may be a set of rows: what an update means, only the user of this module knows. It
+ * must be so that any set of updates has one meaning, in any order and however often each is in it.
+ *
+ *   append(shard, item, update)      at the leader: stored, told to the copies, acknowledged later
+ *   hooks.acknowledged               enough copies of everything up to that count are durable [Y3]
+ *   hooks.recovered                  the region has what anybody has kept, and may serve [Y5]
+ *   hooks.merge                      another copy's content: append what is new in it [Y6]
+ *
+ * Everything here is told the time and what happens, and does what it does through its port: the
+ * simulator runs it as it is.
+ *
+ * Rules: SPEC.md, Y3 to Y6.
+ */
+import type { Instant, PeerName, ShardId, Timestamp } from "../core/units.ts";
+import { Following } from "./following.ts";
+import { encodeItemMessage, type ItemMessage } from "./item-messages.ts";
+import type { ItemStore } from "./item-store.ts";
+import { type Acks, type LeaderPort, Leading } from "./leading.ts";
+import { markOf } from "./version.ts";
+
+export interface ItemsPort {
+  readonly name: PeerName;
+  send(to: PeerName, message: Uint8Array): void;
+  isBusy(peer: PeerName): boolean;
+  /** Who has a shard, by the table. */
+  regionFor(shard: ShardId): PeerName | undefined;
+  /** The peers that are to have copies of an item besides the region of its shard. */
+  replicasOf(shard: ShardId, item: string): readonly PeerName[];
+  /** The other members that are there. */
+  others(): ReadonlySet<PeerName>;
+}
+
+export interface ItemsHooks
+  extends Pick<LeaderPort, "merge" | "replaced" | "acknowledged" | "recovered"> {
+  /** A copy has grown to many parts: `compact` may put fewer in their place. */
+  grown(shard: ShardId, item: string): void;
+}
+
+export interface ItemsOptions {
+  /** How many copies must be durable. Default 2. */
+  readonly acks?: Acks;
+  /** How long a region waits for what others have kept before it serves, in ms. Default 2000. */
+  readonly recoverMs?: number;
+}
+
+const RECOVER_MS = 2000;
+
+/** Parts of one copy at which it ought to be compacted. */
+const PARTS_MAX = 500;
+
+export class Items {
+  readonly store: ItemStore;
+  readonly #port: ItemsPort;
+  readonly #leaderPort: LeaderPort;
+  readonly #recoverMs: number;
+  readonly #leading = new Map<ShardId, Leading>();
+  readonly #following = new Map<ShardId, Following>();
+  readonly #grown: ItemsHooks["grown"];
+  #lastSession = 0;
+
+  constructor(port: ItemsPort, store: ItemStore, hooks: ItemsHooks, options: ItemsOptions = {}) {
+    const { acks = 2, recoverMs = RECOVER_MS } = options;
+    this.#port = port;
+    this.store = store;
+    this.#recoverMs = recoverMs;
+    this.#grown = hooks.grown;
+    this.#leaderPort = {
+      ...{ name: port.name, store, acks },
+      ...hooks,
+      send: (to, message) => this.#send(to, message),
+      isBusy: (peer) => port.isBusy(peer),
+      replicasOf: (shard, item) => port.replicasOf(shard, item),
+    };
+  }
+
+  /** The region has a shard from now on, under this token. */
+  acquired(shard: ShardId, token: Timestamp, writer: string, now: Instant): void {
+    this.#endFollowing(shard);
+    const epoch = { token, mark: markOf(writer) };
+    const others = this.#port.others();
+    const leading = new Leading(this.#leaderPort, shard, epoch, others, now + this.#recoverMs);
+    this.#leading.set(shard, leading);
+    leading.tick(now);
+  }
+
+  /** The region has it no longer. */
+  released(shard: ShardId): void {
+    this.#leading.delete(shard);
+    this.#follow(shard);
+  }
+
+  /** The peer begins again: it has no shards, and whatever was said is void. Copies stay. */
+  reset(): void {
+    this.#leading.clear();
+    for (const shard of [...this.#following.keys()]) this.#endFollowing(shard);
+  }
+
+  /** Whether the region leads a shard, and has all of it that can be had. */
+  isReady(shard: ShardId): boolean {
+    return this.#leading.get(shard)?.isReady === true;
+  }
+
+  /** Whether there is such an item, and it was not deleted. */
+  has(shard: ShardId, item: string): boolean {
+    return (this.store.items(shard).get(item)?.parts ?? 0) > 0;
+  }
+
+  /** Whether something that was appended here is not durable in enough copies yet. */
+  isWaiting(shard: ShardId, item: string): boolean {
+    return this.#leading.get(shard)?.isWaiting(item) === true;
+  }
+
+  /** Appends to an item of a shard that the region leads; returns the count to wait for. */
+  append(shard: ShardId, item: string, part: Uint8Array): number {
+    const count = this.#leaderOf(shard).append(item, part);
+    this.#watchGrowth(shard, item);
+    return count;
+  }
+
+  delete(shard: ShardId, item: string): number {
+    return this.#leaderOf(shard).delete(item);
+  }
+
+  /** Puts other parts in place of those that say the same; also where the region does not lead. */
+  compact(shard: ShardId, item: string, parts: readonly Uint8Array[]): void {
+    const known = this.store.items(shard).get(item);
+    if (known !== undefined) this.store.replace(shard, item, known.version, parts);
+  }
+
+  received(from: PeerName, message: ItemMessage): void {
+    const { shard } = message;
+    const leading = this.#leading.get(shard);
+    if (message.type === "invite") {
+      // Who leads, too, will hear from the table who is right, and offers what it has then.
+      if (leading === undefined) this.#followLeader(shard, from);
+    } else if (["offer", "content", "ack"].includes(message.type)) leading?.received(from, message);
+    else {
+      const following = this.#following.get(shard);
+      if (following?.leader !== from) return;
+      if (!following.received(message)) this.#followLeader(shard, from);
+      else if (message.type === "append") this.#watchGrowth(shard, message.item);
+    }
+  }
+
+  /** Messages to a peer get through, after they did not. */
+  opened(peer: PeerName): void {
+    for (const leading of this.#leading.values()) leading.opened(peer);
+    for (const shard of this.store.shards()) {
+      if (!this.#following.has(shard) && this.#port.regionFor(shard) === peer) this.#follow(shard);
+    }
+  }
+
+  lost(peer: PeerName): void {
+    for (const leading of this.#leading.values()) leading.lost(peer);
+    for (const [shard, { leader }] of this.#following) {
+      if (leader === peer) this.#endFollowing(shard);
+    }
+    // It is offered again, as soon as that gets through.
+    for (const shard of this.store.shards()) {
+      if (this.#port.regionFor(shard) === peer) this.#follow(shard);
+    }
+  }
+
+  /** Members or allocations have changed. */
+  viewChanged(): void {
+    const others = this.#port.others();
+    for (const leading of this.#leading.values()) leading.viewChanged(others);
+    for (const shard of this.store.shards()) {
+      const following = this.#following.get(shard);
+      if (following?.leader !== this.#port.regionFor(shard)) this.#follow(shard);
+    }
+  }
+
+  /** What is due by the clock. To be called now and then, a few times a second. */
+  tick(now: Instant): void {
+    for (const leading of this.#leading.values()) leading.tick(now);
+  }
+
+  /** Offers the copies of a shard to whoever has it by the table. */
+  #follow(shard: ShardId): void {
+    const leader = this.#port.regionFor(shard);
+    this.#endFollowing(shard);
+    const isThere = leader !== undefined && this.#port.others().has(leader);
+    if (this.#leading.has(shard) || !isThere || this.store.items(shard).size === 0) return;
+    this.#followLeader(shard, leader);
+  }
+
+  #followLeader(shard: ShardId, leader: PeerName): void {
+    if (leader === this.#port.name) return;
+    this.#endFollowing(shard);
+    this.#lastSession += 1;
+    const port = {
+      store: this.store,
+      send: (to: PeerName, message: ItemMessage) => this.#send(to, message),
+    };
+    this.#following.set(shard, new Following(port, shard, leader, this.#lastSession));
+  }
+
+  #endFollowing(shard: ShardId): void {
+    this.#following.get(shard)?.end();
+    this.#following.delete(shard);
+  }
+
+  #watchGrowth(shard: ShardId, item: string): void {
+    const { parts = 0 } = this.store.items(shard).get(item) ?? {};
+    if (parts >= PARTS_MAX) this.#grown(shard, item);
+  }
+
+  #leaderOf(shard: ShardId): Leading {
+    const leading = this.#leading.get(shard);
+    if (leading === undefined) throw new Error(`This region does not lead "${shard}"`);
+    return leading;
+  }
+
+  #send(to: PeerName, message: ItemMessage): void {
+    this.#port.send(to, encodeItemMessage(message));
+  }
+}

@@ -1,0 +1,68 @@
+/**
+ * A peer as its HTTP server sees it, and why it has no answer for a document.
+ */
+import type { FastifyInstance } from "fastify";
+import type { Contribution } from "./core/contribution.ts";
+import type { Change } from "./core/effect.ts";
+import { HearsayError } from "./core/error.ts";
+import type { ShardId } from "./core/units.ts";
+import type { View } from "./core/view.ts";
+import type { Publication } from "./io/publication.ts";
+import type { ServedCoordinator, ServedPeer } from "./io/served-peer.ts";
+import type { Traffic } from "./io/websocket-transport.ts";
+
+/** What only the peer itself can do. */
+export interface Served {
+  sent(): Traffic;
+  view(): View;
+  publish(shard: ShardId, contribution: Contribution): Promise<Publication>;
+  depart(): Promise<void>;
+  addRoutes(app: FastifyInstance): void;
+}
+
+/** `Peer`, as far as it is asked. */
+type Servable = ServedCoordinator &
+  Omit<
+    ServedPeer,
+    | ("coordinator" | "sent" | "locate" | "publishFrequencies" | "watch" | "depart" | "leave")
+    | "addRoutes"
+  > & {
+    watch(options: { readonly signal: AbortSignal }): AsyncIterable<Change>;
+    leave(): Promise<void>;
+  };
+
+/** Says why there is no route in this view. */
+export function noRoute(view: View): never {
+  if (view.shards().length === 0) {
+    throw new HearsayError("NO_SHARDS", "Cannot route: no shard is registered"); // [R1]
+  }
+  throw new HearsayError("NO_REGION", "Cannot route: no region hosts the document's shard");
+}
+
+/** What the HTTP server asks for. */
+export function servedBy(peer: Servable, own: Served): ServedPeer {
+  return {
+    status: () => peer.status(),
+    sent: () => own.sent(),
+    members: () => peer.members(),
+    allocations: () => peer.allocations(),
+    shards: () => peer.shards(),
+    shard: (shard) => peer.shard(shard),
+    locate: (document) => {
+      const view = own.view();
+      return { shard: view.shardFor(document), allocation: view.allocationFor(document) };
+    },
+    allocate: (shard, region, options) => peer.allocate(shard, region, options),
+    release: (shard) => peer.release(shard),
+    coordinator: peer,
+    addRoutes: (app) => own.addRoutes(app),
+    publishFrequencies: (shard, contribution) => own.publish(shard, contribution),
+    globalDf: (terms) => peer.globalDf(terms),
+    rebalance: (options) => peer.rebalance(options),
+    pins: () => peer.pins(),
+    drain: (region, options) => peer.drain(region, options),
+    watch: (signal) => peer.watch({ signal }),
+    depart: () => own.depart(),
+    leave: () => void peer.leave(),
+  };
+}
