@@ -171,8 +171,8 @@ export class LiveQueries {
 
   /** @internal */
   close(): void {
+    this.#sockets?.close(); // First: its clients go on at another peer, and are not told of an end.
     this.#service?.close();
-    this.#sockets?.close();
   }
 
   #serviceNow(action: string): LiveService {
