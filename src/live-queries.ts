@@ -10,12 +10,15 @@ import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import type { FastifyInstance } from "fastify";
 import { assert } from "./core/assert.ts";
+import type { Change } from "./core/effect.ts";
 import { HearsayError } from "./core/error.ts";
-import type { ShardId } from "./core/units.ts";
+import type { PeerName } from "./core/units.ts";
+import type { LmdbItemStore } from "./documents/shell/lmdb-item-store.ts";
 import type { ClientAccess } from "./io/client-access.ts";
 import { SYSTEM_CLOCK } from "./io/clock.ts";
 import type { Origins } from "./io/origin.ts";
 import type { Services } from "./io/services.ts";
+import { type ItemStore, MemoryItemStore } from "./items/item-store.ts";
 import type { LiveDelta } from "./live/live-delta.ts";
 import type { LiveQuery } from "./live/query.ts";
 import { type Declarations, readDeclarations, type Table } from "./live/row.ts";
@@ -23,6 +26,9 @@ import type { Written } from "./live/row-table.ts";
 import type { Authorise } from "./live/shell/live-door.ts";
 import type { DeleteRow, Feed, LiveService, PutRow } from "./live/shell/live-service.ts";
 import type { LiveSockets } from "./live/shell/live-sockets.ts";
+
+/** Where in a data directory rows are. */
+const ROWS_FOLDER = "rows";
 
 type Deltas = AsyncIterableIterator<LiveDelta>;
 
@@ -78,9 +84,15 @@ export interface LiveParts {
   readonly settings: LiveSettings | undefined;
   readonly shardCount: number;
   readonly services: Services;
+  readonly name: PeerName;
+  readonly cluster: string;
+  /** The peer's data directory; undefined for memory. */
+  readonly data: string | undefined;
   readonly access: ClientAccess;
   readonly origins: Origins;
   readonly onFault: (error: unknown) => void;
+  /** A bug, or a disk that failed: the peer must end. */
+  readonly onFatal: (error: unknown) => void;
 }
 
 /** Live queries of one peer. */
@@ -88,6 +100,7 @@ export class LiveQueries {
   readonly #parts: LiveParts;
   #service: LiveService | undefined;
   #sockets: LiveSockets | undefined;
+  #store: LmdbItemStore | undefined;
   #iterate: ((follow: (wake: () => void) => Feed, signal?: AbortSignal) => Deltas) | undefined;
   #addRoutes: ((app: FastifyInstance) => void) | undefined;
 
@@ -139,8 +152,11 @@ export class LiveQueries {
         import("./live/shell/live-subscription.ts"),
       ]);
     const { addLiveRoutes } = await import("./live/shell/live-routes.ts");
-    const service = new LiveService({ tables: settings.tables, shardCount, clock: SYSTEM_CLOCK });
-    service.bind(services.register("live", service));
+    const store = await this.#openStore();
+    const service = new LiveService({
+      ...{ tables: settings.tables, shardCount, clock: SYSTEM_CLOCK, services, store },
+      onFault: (error) => this.#parts.onFatal(error),
+    });
     const door = new LiveDoor(access, service, settings.authorise);
     this.#service = service;
     this.#iterate = (follow, signal) => new LiveSubscription(follow, signal);
@@ -149,12 +165,13 @@ export class LiveQueries {
   }
 
   /**
-   * The table says something new of a shard.
+   * The table says something new of a shard or of a member.
    *
    * @internal
    */
-  moved(shard: ShardId): void {
-    this.#service?.moved(shard);
+  noticed(change: Change): void {
+    if (change.type === "allocation") this.#service?.viewChanged(change.shard);
+    else if (change.type === "member") this.#service?.viewChanged(undefined);
   }
 
   /** @internal */
@@ -173,6 +190,24 @@ export class LiveQueries {
   close(): void {
     this.#sockets?.close(); // First: its clients go on at another peer, and are not told of an end.
     this.#service?.close();
+  }
+
+  /**
+   * Closes the store, after the peer's life has ended.
+   *
+   * @internal
+   */
+  async ended(): Promise<void> {
+    await this.#store?.close();
+  }
+
+  async #openStore(): Promise<ItemStore> {
+    const { data: directory, name, cluster, onFatal: onFault } = this.#parts;
+    if (directory === undefined) return new MemoryItemStore();
+    const { LmdbItemStore } = await import("./documents/shell/lmdb-item-store.ts");
+    const options = { directory, folder: ROWS_FOLDER, name, cluster, onFault };
+    this.#store = await LmdbItemStore.open(options);
+    return this.#store;
   }
 
   #serviceNow(action: string): LiveService {

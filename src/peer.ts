@@ -131,9 +131,9 @@ export class Peer extends Coordinator {
     this.#access = access;
     const onFault = (error: unknown): void =>
       settings.logger.error({ err: error }, "A request has failed");
-    const { origins, shardCount } = settings;
-    const live = { settings: settings.live, shardCount, services: this.services };
-    this.live = new LiveQueries({ ...live, access, origins, onFault });
+    const { origins } = settings;
+    const live = { ...settings, settings: settings.live, services: this.services, access };
+    this.live = new LiveQueries({ ...live, onFault, onFatal: (error) => this.#failFatally(error) });
     this.#server = new HttpServer({
       access,
       served: servedBy(this, {
@@ -415,7 +415,7 @@ export class Peer extends Coordinator {
 
   #tell(change: Change): void {
     if (change.type === "allocation" || change.type === "member") this.#hosting?.viewChanged();
-    if (change.type === "allocation") this.live.moved(change.shard);
+    this.live.noticed(change);
     logChange(this.#settings.logger, change);
     this.#feed.publish(change);
   }
@@ -467,7 +467,7 @@ export class Peer extends Coordinator {
     const portClosed = this.#server.close();
     const clientsClosed = [this.#clients.close(code), this.#hosting?.closeClients()];
     await Promise.all([this.#life?.end(code, this.#over), ...clientsClosed, portClosed]);
-    await this.#hosting?.close();
+    await Promise.all([this.#hosting?.close(), this.live.ended()]);
     this.#settings.logger.info({}, code === "LEAVING" ? "Left" : "Closed");
     this.#onEnded(error);
   }

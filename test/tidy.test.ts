@@ -19,9 +19,10 @@ const ALLOWED_IMPORTS: Record<string, readonly string[]> = {
   "src/documents/shell": [
     ...["src/core", "src/wire", "src/io", "src/items", "src/documents", "node:", "package"],
   ],
-  "src/live": ["src/core"],
+  "src/live": ["src/core", "src/items"],
   "src/live/shell": [
-    ...["src/core", "src/wire", "src/io", "src/items", "src/live", "node:", "package"],
+    ...["src/core", "src/wire", "src/io", "src/items", "src/live", "src/documents/shell"],
+    ...["node:", "package"],
   ],
   src: [
     ...["src/core", "src/wire", "src/io", "src/items", "src/documents", "src/documents/shell"],

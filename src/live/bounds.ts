@@ -26,8 +26,8 @@ export const PATTERN_LENGTH_MAX = 256;
 /** Length of an id of a row, in UTF-16 code units. */
 export const ROW_ID_LENGTH_MAX = 256;
 
-/** Length of a tenant's and of an entity's name, in UTF-16 code units. */
-export const NAME_LENGTH_MAX = 128;
+/** Length of a tenant's and of an entity's name, in UTF-16 code units: both are in the name of an item. */
+export const NAME_LENGTH_MAX = 120;
 
 /** Columns that one entity may have. */
 export const COLUMNS_MAX = 64;

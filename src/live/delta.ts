@@ -81,8 +81,9 @@ export function differences(before: readonly Row[], after: readonly Row[]): Delt
   after.forEach((row, index) => {
     const present = rows[index];
     if (present?.id === row.id) {
-      if (present.version !== row.version) {
-        deltas.push({ type: "update", index, row, changed: changedColumns(present, row) });
+      const changed = changedColumns(present, row);
+      if (present.version !== row.version || changed.length > 0) {
+        deltas.push({ type: "update", index, row, changed });
       }
     } else if (left.has(row.id)) {
       const from = rows.findIndex(({ id }, at) => at > index && id === row.id);

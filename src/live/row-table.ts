@@ -15,7 +15,7 @@ import type { Refusal } from "../core/error.ts";
 import type { RowChange } from "./engine.ts";
 import { type Compare, compileOrder } from "./order.ts";
 import { compilePredicate } from "./predicate.ts";
-import type { Row, RowDraft } from "./row.ts";
+import type { Row, RowDraft, Scalar } from "./row.ts";
 import type { ReadRequest, ReadResult } from "./view.ts";
 
 /** Rows of one shard. */
@@ -37,10 +37,18 @@ export type WriteOutcome =
   | { readonly ok: true; readonly written: Written; readonly change: RowChange | undefined }
   | Refusal;
 
-/** A row and where it belongs. */
-export interface StoredRow extends Row {
-  readonly tenant: string;
-  readonly entity: string;
+/** What is known of a row: its values, or that it was deleted. */
+export interface RowRecord {
+  readonly id: string;
+  readonly version: number;
+  readonly values: readonly Scalar[] | undefined;
+}
+
+export interface MergeOutcome {
+  /** Whether anything of it was new here. */
+  readonly isNews: boolean;
+  /** What that changed for readers. */
+  readonly change: RowChange | undefined;
 }
 
 const keyOf = (tenant: string, entity: string): string => `${tenant}\0${entity}`;
@@ -66,44 +74,44 @@ export class RowTable {
     return this.#size;
   }
 
-  put(tenant: string, entity: string, draft: RowDraft): WriteOutcome {
-    const key = keyOf(tenant, entity);
-    const rows = this.#entities.get(key) ?? new Map<string, Row>();
-    const before = rows.get(draft.id);
-    const deletion = `${key}\0${draft.id}`;
-    const known = before?.version ?? this.#deletions.get(deletion);
-    const version = draft.version ?? (known ?? 0) + 1;
-    if (known !== undefined && version <= known) return unchanged(known);
-    if (before === undefined && this.#size >= SHARD_ROWS_MAX) {
+  put(tenant: string, entity: string, { id, version: wanted, values }: RowDraft): WriteOutcome {
+    const known = this.#versionOf(tenant, entity, id);
+    const version = wanted ?? (known ?? 0) + 1;
+    if (known !== undefined && version <= known) return unchanged(known); // [V6]
+    if (this.#size >= SHARD_ROWS_MAX && this.#rowOf(tenant, entity, id) === undefined) {
       const message = `Cannot put a row: its shard has ${SHARD_ROWS_MAX} of them`;
       return { ok: false, code: "BUFFER_FULL", message }; // [S4]
     }
-    const after: Row = { id: draft.id, version, values: draft.values };
-    this.#entities.set(key, rows);
-    rows.set(after.id, after);
-    this.#deletions.delete(deletion);
-    if (before === undefined) this.#size += 1;
-    return this.#changed({ tenant, entity, id: after.id, before, after }, version);
+    const change = this.#set(tenant, entity, { id, version, values });
+    return { ok: true, written: { applied: true, version }, change };
   }
 
   /** `version` as with a row: by default one more than that of the row. */
   delete(tenant: string, entity: string, id: string, wanted: number | undefined): WriteOutcome {
-    const key = keyOf(tenant, entity);
-    const rows = this.#entities.get(key);
-    const before = rows?.get(id);
-    const deletion = `${key}\0${id}`;
-    const known = before?.version ?? this.#deletions.get(deletion);
+    const known = this.#versionOf(tenant, entity, id);
     const version = wanted ?? (known ?? 0) + 1;
-    if (known !== undefined && version <= known) return unchanged(known);
-    if (before === undefined && wanted === undefined) return unchanged(known ?? 0);
-    this.#remember(deletion, version);
-    if (before === undefined) {
-      return { ok: true, written: { applied: true, version }, change: undefined };
+    if (known !== undefined && version <= known) return unchanged(known); // [V6]
+    if (wanted === undefined && this.#rowOf(tenant, entity, id) === undefined) {
+      return unchanged(known ?? 0);
     }
-    rows?.delete(id);
-    if (rows?.size === 0) this.#entities.delete(key);
-    this.#size -= 1;
-    return this.#changed({ tenant, entity, id, before, after: undefined }, version);
+    const change = this.#set(tenant, entity, { id, version, values: undefined });
+    return { ok: true, written: { applied: true, version }, change };
+  }
+
+  /**
+   * Takes over what another table says of a row: the higher version counts, of equal ones the deletion, and
+   * then the values that are higher as text. So tables that have heard the same are equal.
+   */
+  merge(tenant: string, entity: string, record: RowRecord): MergeOutcome {
+    const known = this.#versionOf(tenant, entity, record.id);
+    if (known !== undefined && record.version <= known) {
+      if (record.version < known) return { isNews: false, change: undefined };
+      const own = this.#rowOf(tenant, entity, record.id)?.values;
+      if (own === undefined || (record.values !== undefined && !isHigher(record.values, own))) {
+        return { isNews: false, change: undefined };
+      }
+    }
+    return { isNews: true, change: this.#set(tenant, entity, record) };
   }
 
   /** The first rows of a query, in order. */
@@ -123,26 +131,44 @@ export class RowTable {
     return { rows: first, isComplete: matching <= count, position: this.#position };
   }
 
-  /** All rows, for who takes them over. */
-  *all(): Generator<StoredRow> {
-    for (const [key, rows] of this.#entities) {
-      const [tenant = "", entity = ""] = key.split("\0");
-      for (const row of rows.values()) yield { tenant, entity, ...row };
+  /** All that is known of an entity: its rows, and the deletions that are remembered. */
+  *records(tenant: string, entity: string): Generator<RowRecord> {
+    const key = keyOf(tenant, entity);
+    yield* this.#entities.get(key)?.values() ?? [];
+    for (const [deleted, version] of this.#deletions) {
+      if (!deleted.startsWith(`${key}\0`)) continue;
+      yield { id: deleted.slice(key.length + 1), version, values: undefined };
     }
   }
 
-  /** The deletions that are remembered, the oldest first: `key` is of this module alone. */
-  deletions(): IterableIterator<[key: string, version: number]> {
-    return this.#deletions.entries();
+  #rowOf(tenant: string, entity: string, id: string): Row | undefined {
+    return this.#entities.get(keyOf(tenant, entity))?.get(id);
   }
 
-  /** Takes over what another table has: the higher version of each row counts. */
-  takeOver(rows: Iterable<StoredRow>, deletions: Iterable<readonly [string, number]>): void {
-    for (const { tenant, entity, ...row } of rows) this.put(tenant, entity, row);
-    for (const [key, version] of deletions) {
-      const [tenant = "", entity = "", ...id] = key.split("\0");
-      this.delete(tenant, entity, id.join("\0"), version);
+  #versionOf(tenant: string, entity: string, id: string): number | undefined {
+    const key = keyOf(tenant, entity);
+    return this.#entities.get(key)?.get(id)?.version ?? this.#deletions.get(`${key}\0${id}`);
+  }
+
+  /** Puts or deletes a row; undefined when there was none, and is none. */
+  #set(tenant: string, entity: string, { id, version, values }: RowRecord): RowChange | undefined {
+    const key = keyOf(tenant, entity);
+    const rows = this.#entities.get(key) ?? new Map<string, Row>();
+    const before = rows.get(id);
+    const after = values && { id, version, values };
+    if (after === undefined) {
+      rows.delete(id);
+      this.#remember(`${key}\0${id}`, version);
+    } else {
+      rows.set(id, after);
+      this.#deletions.delete(`${key}\0${id}`);
     }
+    if (rows.size === 0) this.#entities.delete(key);
+    else this.#entities.set(key, rows);
+    this.#size += Number(after !== undefined) - Number(before !== undefined);
+    if (before === undefined && after === undefined) return undefined;
+    this.#position += 1;
+    return { tenant, entity, position: this.#position, id, before, after };
   }
 
   #remember(deletion: string, version: number): void {
@@ -151,12 +177,6 @@ export class RowTable {
     if (this.#deletions.size <= DELETIONS_MAX) return;
     const [oldest] = this.#deletions.keys();
     if (oldest !== undefined) this.#deletions.delete(oldest);
-  }
-
-  #changed(change: Omit<RowChange, "position">, version: number): WriteOutcome {
-    this.#position += 1;
-    const at = { ...change, position: this.#position };
-    return { ok: true, written: { applied: true, version }, change: at };
   }
 }
 
@@ -171,6 +191,11 @@ function insert(row: Row, first: Row[], count: number, compare: Compare): void {
   }
   first.splice(low, 0, row);
   if (first.length > count) first.pop();
+}
+
+/** Any order will do, as long as it is everybody's. */
+function isHigher(a: readonly Scalar[], b: readonly Scalar[]): boolean {
+  return JSON.stringify(a) > JSON.stringify(b);
 }
 
 /** [V6] What is there is newer. */

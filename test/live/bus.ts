@@ -79,7 +79,7 @@ export class Bus {
     const before = this.peers.find((peer) => peer !== next && peer.believes === peer.name);
     if (before !== undefined && knowing.includes(before)) before.region.release(SHARD);
     const newest = this.peers.reduce((a, b) => (b.table.position > a.table.position ? b : a));
-    next.table.takeOver(newest.table.all(), newest.table.deletions());
+    for (const record of newest.table.records("t", "task")) next.table.merge("t", "task", record);
     this.#token += 1;
     next.region.serve(SHARD, { token: this.#token, writer: to }, next.table.position);
     for (const peer of knowing) this.learn(peer, to);

@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { HearsayError } from "../../src/core/error.ts";
 import { shardOf } from "../../src/core/shard-of.ts";
@@ -82,6 +85,41 @@ describe("rows and queries through peers", () => {
       await window?.until(({ ids }) => ids.join() === "r7,r6,r5");
     }
     expect([windows[1]?.isOver, windows[1]?.error]).toEqual([true, undefined]);
+  });
+
+  test("[V13] rows that were acknowledged outlive the peer that had them, and windows are right again", async () => {
+    const peers = await cluster();
+    const [a, b, c] = peers as [Peer, Peer, Peer];
+    await give(peers, "b");
+    for (let n = 0; n < 50; n += 1) await put(a, `r${n}`, n);
+    await a.live.delete({ tenant: "t", entity: "task", id: "r49" });
+    const windows = [a, c].map((peer) => new FollowedWindow(peer.live.subscribe(QUERY)));
+    for (const window of windows) await window.until(({ ids }) => ids.join() === "r48,r47,r46");
+    await b.close();
+    await put(c, "r100", 100);
+    for (const window of windows) await window.until(({ ids }) => ids.join() === "r100,r48,r47");
+    const all = new FollowedWindow(c.live.subscribe({ ...QUERY, limit: 100 }));
+    await all.until(({ rows }) => rows.length === 50);
+  });
+
+  test("[V13] rows are there again when a peer has been started on its disk", async () => {
+    const data = await mkdtemp(join(tmpdir(), "hearsay-live-"));
+    try {
+      const live = { entities: DECLARATIONS };
+      const first = await start("a", { live, data });
+      await until([first], () => first.allocations().length === SHARDS);
+      for (let n = 0; n < 700; n += 1) await put(first, `r${n % 30}`, n);
+      await first.live.delete({ tenant: "t", entity: "task", id: "r0" });
+      await first.close();
+      const second = await start("a", { live, data });
+      const window = new FollowedWindow(second.live.subscribe({ ...QUERY, limit: 100 }));
+      await window.until(({ rows }) => rows.length === 29);
+      expect(window.rows[0]).toMatchObject({ id: "r9", columns: { priority: 699 } });
+      const late = { tenant: "t", entity: "task", id: "r0", columns: {} };
+      expect(await second.live.put({ ...late, version: 3 })).toMatchObject({ applied: false });
+    } finally {
+      await rm(data, { recursive: true, force: true });
+    }
   });
 
   test("[V6] a write says whether it changed anything", async () => {

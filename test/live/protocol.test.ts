@@ -7,16 +7,13 @@ import type { LiveQuery } from "../../src/live/query.ts";
 import { LiveRegion } from "../../src/live/region.ts";
 import type { Scalar } from "../../src/live/row.ts";
 import { Bus, type Client, type Peer, SHARD, SHARD_COUNT } from "./bus.ts";
-import { ids, queryOf, sort, TABLES, topOf, values, where } from "./rows.ts";
+import { ids, queryOf, rowsOf, sort, TABLES, topOf, values, where } from "./rows.ts";
 
 const BY_PRIORITY = { sort: [{ column: "priority" }], limit: 2 } as const;
 const of = (priority: number): Scalar[] => [null, priority, null, null];
 
 function expected(owner: Peer, asked: Partial<LiveQuery>) {
-  const rows = [...owner.table.all()].map(({ id, version, values: all }) => ({
-    ...{ id, version, values: all },
-  }));
-  return topOf(rows, asked, queryOf(asked).sort);
+  return topOf(rowsOf(owner.table), asked, queryOf(asked).sort);
 }
 
 /** One region "a" with three rows, one gateway "b" with a client. */

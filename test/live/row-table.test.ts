@@ -1,7 +1,9 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { Table } from "../../src/live/row.ts";
+import { partsOf, recordsIn } from "../../src/live/row-parts.ts";
 import { RowTable } from "../../src/live/row-table.ts";
-import { ids, rowOf } from "./rows.ts";
+import { ids, rowOf, TASK, values } from "./rows.ts";
 
 const put = (table: RowTable, id: string, version?: number) =>
   table.put("t", "task", {
@@ -37,37 +39,60 @@ test("[V6] each change has a position, one more than the last, and says what the
   expect([table.position, table.size]).toEqual([43, 0]);
 });
 
-test("[V6] a table that takes another over has the higher version of each row, deletions included", () => {
-  const step = fc.record({ id: ids(3), version: fc.nat({ max: 6 }), isGone: fc.boolean() });
-  const steps = fc.array(step, { maxLength: 12 });
-  const write = (
-    table: RowTable,
-    all: readonly { id: string; version: number; isGone: boolean }[],
-  ) => {
-    for (const { id, version, isGone } of all) {
-      if (isGone) table.delete("t", "task", id, version);
-      else put(table, id, version);
-    }
-    return table;
-  };
-  const said = (table: RowTable) => [
-    [...table.all()].map(({ id, version }) => `${id} ${version}`).sort(),
-    [...table.deletions()].sort(),
-  ];
+test("[V6] tables that merged the same records are equal, in whatever order and however often", () => {
+  const record = fc.record({
+    ...{ id: ids(3), version: fc.nat({ max: 3 }) },
+    values: fc.option(values, { nil: undefined }),
+  });
+  const records = fc.array(
+    record.map(({ id, version, values: columns }) => ({
+      ...{ id, version, values: columns && [id, ...columns] },
+    })),
+    { maxLength: 10 },
+  );
+  const of = (table: RowTable) =>
+    [...table.records("t", "task")].sort((a, b) => (a.id < b.id ? -1 : 1));
   fc.assert(
-    fc.property(steps, steps, (mine, theirs) => {
-      const [a, b] = [write(new RowTable(), mine), write(new RowTable(), theirs)];
-      const merged = write(new RowTable(), mine);
-      merged.takeOver(b.all(), b.deletions());
-      merged.takeOver(b.all(), b.deletions());
-      for (const id of ["r0", "r1", "r2"]) {
-        const versionIn = (table: RowTable): number =>
-          [...table.all()].find((row) => row.id === id)?.version ??
-          new Map(table.deletions()).get(`t\0task\0${id}`) ??
-          -1;
-        expect(versionIn(merged)).toBe(Math.max(versionIn(a), versionIn(b)));
+    fc.property(records, fc.nat(), (all, turn) => {
+      const [a, b] = [new RowTable(), new RowTable()];
+      for (const each of all) a.merge("t", "task", each);
+      for (const at of [...all.keys()].reverse()) {
+        b.merge("t", "task", all[(at + turn) % all.length] as (typeof all)[number]);
+        b.merge("t", "task", all[at] as (typeof all)[number]);
       }
-      expect(said(merged)[0]?.length).toBe(merged.size);
+      expect(of(b)).toEqual(of(a));
+      for (const { id } of all) {
+        const highest = Math.max(
+          ...all.filter((each) => each.id === id).map((each) => each.version),
+        );
+        expect(of(a).find((each) => each.id === id)?.version).toBe(highest);
+      }
     }),
   );
+});
+
+test("[V6] rows are the same when they come back from parts, in the columns that are declared then", () => {
+  const records = fc.array(
+    fc.tuple(ids(200), fc.nat(), fc.option(values)).map(([id, version, columns]) => ({
+      ...{ id, version, values: columns === null ? undefined : [id, ...columns] },
+    })),
+  );
+  fc.assert(
+    fc.property(records, (all) => {
+      const parts = [...partsOf(all, TASK)];
+      expect(parts.flatMap((part) => [...recordsIn(part, TASK)])).toEqual(all);
+    }),
+  );
+  const [part = new Uint8Array()] = partsOf([rowOf("r", 1, ["a", 2, true, "b"])], TASK);
+  const other = new Table(
+    "task",
+    new Map([
+      ["more", "string"],
+      ["priority", "number"],
+    ]),
+  );
+  expect([...recordsIn(part, other)]).toEqual([{ id: "r", version: 1, values: ["r", null, 2] }]);
+  const changed = new Table("task", new Map([["priority", "string"]]));
+  expect([...recordsIn(part, changed)]).toEqual([]);
+  expect([...recordsIn(Uint8Array.of(1, 2, 3), TASK)]).toEqual([]);
 });

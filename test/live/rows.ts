@@ -11,6 +11,7 @@ import {
   readDeclarations,
   type Scalar,
 } from "../../src/live/row.ts";
+import type { RowTable } from "../../src/live/row-table.ts";
 
 export const DECLARATIONS: Declarations = {
   task: {
@@ -158,4 +159,11 @@ export function topOf(rows: Iterable<Row>, asked: Partial<LiveQuery>, keys: read
       return 0;
     })
     .slice(0, asked.limit ?? 100);
+}
+
+/** All rows of a table. */
+export function rowsOf(table: RowTable): Row[] {
+  return [...table.records("t", "task")].flatMap(({ id, version, values: all }) =>
+    all === undefined ? [] : [{ id, version, values: all }],
+  );
 }

@@ -9,7 +9,7 @@ import type { Row, Scalar } from "../../src/live/row.ts";
 import { RowTable } from "../../src/live/row-table.ts";
 import type { ReadRequest, ReadResult, View } from "../../src/live/view.ts";
 import { Window } from "../../src/live/window.ts";
-import { belongs, ids, queryOf, rowOf, sort, TASK, topOf, values, where } from "./rows.ts";
+import { belongs, ids, queryOf, rowOf, rowsOf, sort, TASK, topOf, values, where } from "./rows.ts";
 
 const order = compileOrder(queryOf({ sort: [{ column: "priority" }] }).sort, TASK);
 const numbered = (id: string, priority: number, version = 1): Row =>
@@ -168,11 +168,7 @@ class Shard {
   }
 
   rows(): Row[] {
-    return [...this.table.all()].map(({ id, version, values: all }) => ({
-      id,
-      version,
-      values: all,
-    }));
+    return rowsOf(this.table);
   }
 }
 
@@ -334,7 +330,7 @@ describe("an engine", () => {
           if (outcome.ok && outcome.change) engine.change(outcome.change, () => {});
         }
         for (const clauses of wheres) {
-          const expected = [...table.all()]
+          const expected = rowsOf(table)
             .filter((row) => belongs(row, clauses))
             .map(({ id }) => id);
           const shown = engine.view(queryOf({ where: clauses })).rows();

@@ -6,16 +6,15 @@
  * dealt with when it is over, so that many changes travel in one post. Reads take their turn: a few
  * milliseconds of them, and then whatever else there is.
  *
- * Rows of a shard go with it: to the next region in a handoff. A write is a message to the shard, wherever
- * it is, and is answered when the row is stored.
+ * Rows are kept by a service of their own (`row-keeper.ts`). A write is a message to the shard, wherever it
+ * is, and is answered when enough copies of it are stored.
  *
  * Rules: SPEC.md, section V.
  */
 import { HearsayError, isErrorCode } from "../../core/error.ts";
 import { shardOf } from "../../core/shard-of.ts";
 import type { Instant, PeerName, ShardId } from "../../core/units.ts";
-import type { Clock } from "../../io/clock.ts";
-import type { AcquireContext, ImportContext } from "../../io/host-runner.ts";
+import type { MessageContext } from "../../io/host-runner.ts";
 import type { Service, ServicePort } from "../../io/services.ts";
 import { type Body, decodeBody, encodeBody } from "../../wire/body.ts";
 import { ClientQueue } from "../client-queue.ts";
@@ -31,10 +30,10 @@ import {
 } from "../message.ts";
 import { type LiveQuery, type Query, readQuery } from "../query.ts";
 import { LiveRegion } from "../region.ts";
+import type { ReplicatedRows, RowWrite } from "../replicated-rows.ts";
 import { isName, isRecord, isRowId, isVersion, type RowInput, type Table } from "../row.ts";
-import { EmbeddedRows, type RowWrite } from "../row-source.ts";
-import type { Written } from "../row-table.ts";
-import { exportRows, importRows } from "./row-chunks.ts";
+import type { WriteOutcome, Written } from "../row-table.ts";
+import { RowKeeper, type RowKeeperOptions } from "./row-keeper.ts";
 
 /** How long reads may go on in one turn of the event loop, in ms. */
 const READS_MS = 4;
@@ -42,10 +41,8 @@ const READS_MS = 4;
 /** How long a write waits for its answer, in ms. */
 const WRITE_TIMEOUT_MS = 5000;
 
-export interface LiveServiceOptions {
-  readonly tables: ReadonlyMap<string, Table>;
+export interface LiveServiceOptions extends RowKeeperOptions {
   readonly shardCount: number;
-  readonly clock: Clock;
 }
 
 /** Whom a row belongs to, and the row. */
@@ -82,9 +79,10 @@ interface Follower {
 export class LiveService implements Service {
   readonly #options: LiveServiceOptions;
   readonly #gateway: LiveGateway;
-  readonly #rows: EmbeddedRows;
+  readonly #keeper: RowKeeper;
+  readonly #rows: ReplicatedRows;
   #region: LiveRegion;
-  #port: ServicePort | undefined;
+  readonly #port: ServicePort;
   readonly #followers = new Map<number, Follower>();
   readonly #needed = new Set<PeerName>();
   readonly #bus: ControlBus & DeltaBus;
@@ -95,25 +93,28 @@ export class LiveService implements Service {
 
   constructor(options: LiveServiceOptions) {
     this.#options = options;
-    const { shardCount } = options;
+    const { shardCount, services } = options;
+    this.#port = services.register("live", this);
     const membership = {
-      regionOf: (shard: ShardId) => this.#port?.view?.regionFor(shard),
+      regionOf: (shard: ShardId) => this.#port.view?.regionFor(shard),
     };
     this.#gateway = new LiveGateway({ membership, shardCount });
     this.#region = new LiveRegion(options);
-    this.#rows = new EmbeddedRows((shard, change) => {
-      this.#region.changed(shard, change);
-      this.#plan();
+    this.#keeper = new RowKeeper(options, {
+      serving: (shard, token, position) => {
+        this.#region.serve(shard, token, position);
+        this.#plan();
+      },
+      changed: (shard, change) => {
+        this.#region.changed(shard, change);
+        this.#plan();
+      },
     });
+    this.#rows = this.#keeper.rows;
     this.#bus = {
       sendControl: (region, controls) => this.#post(region, controls),
       sendDeltas: (gateway, answers) => this.#post(gateway, answers),
     };
-  }
-
-  /** The port that this service was registered with. */
-  bind(port: ServicePort): void {
-    this.#port = port;
   }
 
   /** How much this peer follows, and answers. */
@@ -191,8 +192,10 @@ export class LiveService implements Service {
     return this.#write(tenant, entity, { tenant, entity, id, version, values: null });
   }
 
-  /** The table says something new of a shard. */
-  moved(shard: ShardId): void {
+  /** The table says something new of a shard, or of a member. */
+  viewChanged(shard: ShardId | undefined): void {
+    this.#keeper.viewChanged();
+    if (shard === undefined) return;
     this.#gateway.moved(shard);
     this.#plan();
   }
@@ -203,6 +206,7 @@ export class LiveService implements Service {
     this.#isClosed = true;
     clearImmediate(this.#planned);
     clearTimeout(this.#timer);
+    this.#keeper.close();
     const refusal = { ok: false, code: "CLOSED", message: "The peer is closed" } as const;
     for (const { queue, wake } of this.#followers.values()) {
       queue.put({ type: "ended", refusal });
@@ -213,37 +217,21 @@ export class LiveService implements Service {
 
   // What a service is told.
 
-  onAcquire(shard: ShardId, { token, writer }: AcquireContext): void {
-    this.#region.serve(shard, { token, writer }, this.#rows.open(shard));
-    this.#plan();
-  }
-
   onRelease(shard: ShardId): void {
     this.#region.release(shard);
-    this.#rows.close(shard);
     this.#plan();
   }
 
-  onMessage(message: Body, { shard }: { readonly shard: ShardId }): Body {
+  async onMessage(message: Body, { shard }: MessageContext): Promise<Body> {
     const write = this.#readWrite(shard, message);
-    if (write === undefined)
+    if (write === undefined) {
       return { code: "BAD_REQUEST", message: "Cannot write: it is malformed" };
-    const outcome = this.#rows.write(shard, write);
+    }
+    const outcome = await new Promise<WriteOutcome>((answered) => {
+      this.#rows.write(shard, write, answered);
+    });
     if (!outcome.ok) return { code: outcome.code, message: outcome.message };
     return { ...outcome.written };
-  }
-
-  exportState(shard: ShardId): Iterable<Body> {
-    return exportRows(this.#rows.rowsOf(shard), this.#options.tables);
-  }
-
-  async importState(
-    shard: ShardId,
-    chunks: AsyncIterable<Body>,
-    { signal }: ImportContext,
-  ): Promise<void> {
-    const { rows, deletions } = await importRows(chunks, this.#options.tables);
-    if (!signal.aborted) this.#rows.takeOver(shard, rows, deletions);
   }
 
   onPost(from: PeerName, bytes: Uint8Array): void {
@@ -272,7 +260,6 @@ export class LiveService implements Service {
   onReset(): void {
     for (const region of [...this.#gateway.regions()]) this.#gateway.lost(region);
     this.#region = new LiveRegion(this.#options);
-    this.#rows.clear();
     this.#needed.clear();
   }
 
@@ -288,7 +275,7 @@ export class LiveService implements Service {
     const now = this.#options.clock.now();
     if (now >= this.#gateway.deadline()) this.#gateway.tick(now);
     this.#read(now);
-    if (this.#port?.view !== undefined) {
+    if (this.#port.view !== undefined) {
       this.#needRegions(this.#port);
       for (const gateway of this.#region.ready()) this.#sendDeltas(gateway);
       for (const region of [...this.#gateway.ready()]) this.#sendControls(region, now);
@@ -307,7 +294,7 @@ export class LiveService implements Service {
   }
 
   #sendDeltas(gateway: PeerName): void {
-    while (this.#port?.canPost(gateway)) {
+    while (this.#port.canPost(gateway)) {
       const answers = this.#region.nextFrame(gateway);
       if (answers === undefined) return;
       this.#bus.sendDeltas(gateway, answers);
@@ -315,7 +302,7 @@ export class LiveService implements Service {
   }
 
   #sendControls(region: PeerName, now: Instant): void {
-    while (this.#port?.canPost(region)) {
+    while (this.#port.canPost(region)) {
       const controls = this.#gateway.nextFrame(region, now);
       if (controls === undefined) return;
       this.#bus.sendControl(region, controls);
@@ -324,7 +311,7 @@ export class LiveService implements Service {
 
   #post(to: PeerName, messages: readonly (Control | Answer)[]): boolean {
     const encoded = encodeBody(messages.map(wordsOf));
-    return "bytes" in encoded && this.#port?.post(to, encoded.bytes) === true;
+    return "bytes" in encoded && this.#port.post(to, encoded.bytes) === true;
   }
 
   /** [N3] Links to the regions that are followed are kept, and no others. */
@@ -376,10 +363,8 @@ export class LiveService implements Service {
 
   async #write(tenant: string, entity: string, message: Body): Promise<Written> {
     this.#refuseIfClosed();
-    const port = this.#port;
-    if (port === undefined) throw new HearsayError("NOT_READY", "Cannot write: the peer starts");
     const shard = `shard-${shardOf(tenant, entity, this.#options.shardCount)}`;
-    const answer = await port.ask(shard, message, WRITE_TIMEOUT_MS);
+    const answer = await this.#port.ask(shard, message, WRITE_TIMEOUT_MS);
     if (isRecord(answer)) {
       const { applied, version, code, message: text } = answer;
       if (typeof applied === "boolean" && isVersion(version)) return { applied, version };
@@ -396,7 +381,7 @@ export class LiveService implements Service {
     const isWhole = isRowId(id) && (version === null || isVersion(version));
     if (table === undefined || !isWhole || typeof tenant !== "string") return undefined;
     if (shard !== `shard-${shardOf(tenant, table.entity, this.#options.shardCount)}`) return;
-    const at = { tenant, entity: table.entity, id, version: version ?? undefined };
+    const at = { tenant, table, id, version: version ?? undefined };
     if (values === null) return { ...at, draft: undefined };
     if (!Array.isArray(values) || !table.holds(values) || values[0] !== id) return undefined;
     return { ...at, draft: { id, version: at.version, values } };
