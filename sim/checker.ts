@@ -5,6 +5,7 @@
  * announced and answered, and the state that peers show - and has its own, naive idea of what is right.
  * Checkers know nothing of each other; each feature brings its own, in a file of its own.
  */
+import type { Delivery } from "../src/core/delivery.ts";
 import type { AskOutcome, Change } from "../src/core/effect.ts";
 import type { MachineEvent } from "../src/core/event.ts";
 import type { HostTask } from "../src/core/host-task.ts";
@@ -45,6 +46,8 @@ export interface Checker {
     imported: Counts | undefined,
   ): void;
   released?(peer: SimulatedPeer, shard: string, counts: Counts): void;
+  /** Something has come for the services of a peer. */
+  delivered?(peer: SimulatedPeer, delivery: Delivery): void;
   /** The peers that were healed have settled. */
   settled?(peers: readonly SimulatedPeer[]): void;
 }

@@ -20,6 +20,7 @@ import { FoundingChecker } from "./checkers/founding.ts";
 import { FrequenciesChecker } from "./checkers/frequencies.ts";
 import { HostingChecker } from "./checkers/hosting.ts";
 import { IntrusionChecker } from "./checkers/intrusion.ts";
+import { LiveChecker } from "./checkers/live.ts";
 import { NamesChecker } from "./checkers/names.ts";
 import { OverlayChecker } from "./checkers/overlay.ts";
 import { RegistryChecker } from "./checkers/registry.ts";
@@ -67,6 +68,7 @@ export class Jury {
   readonly calls: CallsChecker;
   readonly coordination: Coordination;
   readonly frequencies: FrequenciesChecker;
+  readonly live: LiveChecker;
   readonly overlay: OverlayChecker;
   readonly resources: ResourcesChecker;
   readonly spread: SpreadChecker;
@@ -85,6 +87,7 @@ export class Jury {
     this.overlay = new OverlayChecker(report, network, options.meshMax);
     this.spread = new SpreadChecker(report, now, options);
     this.frequencies = new FrequenciesChecker(report);
+    this.live = new LiveChecker(report);
     this.checkers = [
       ...[new EntriesChecker(report), new ClocksChecker(report), this.calls, this.agreement],
       ...[new ServingChecker(report), new BalanceChecker(report, options.workload)],
@@ -95,6 +98,7 @@ export class Jury {
       ...[this.spread, new ErasChecker(report), ticks, registry, this.frequencies, this.asks],
       new NamesChecker(report, now, has(HARMLESS)),
       new SidesChecker(report, now, () => network.cuts(), areSidesJudged),
+      this.live,
       ...more(report),
     ];
   }
@@ -107,6 +111,7 @@ export class Jury {
     const [booted, wiped] = [this.#listeners("booted"), this.#listeners("wiped")];
     const [asked, handled] = [this.#listeners("asked"), this.#listeners("handled")];
     const [acquired, released] = [this.#listeners("acquired"), this.#listeners("released")];
+    const delivered = this.#listeners("delivered");
     return {
       persisted: (peer, maps) => {
         for (const listener of persisted) listener(peer, maps);
@@ -135,6 +140,9 @@ export class Jury {
       },
       released: (peer, shard, counts) => {
         for (const listener of released) listener(peer, shard, counts);
+      },
+      delivered: (peer, delivery) => {
+        for (const listener of delivered) listener(peer, delivery);
       },
       stepped: (peer, event) => {
         for (const listener of stepped) listener(peer, event);

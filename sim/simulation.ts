@@ -52,6 +52,9 @@ const REPUBLISH_MS = 3000;
 const CHANGES = 20;
 const CHANGE_MS = 20;
 
+/** How long windows may take until they are right, in ms. */
+const FOLLOW_MS_MAX = 20_000;
+
 /** How long the tick takes that is completed in the end, and how often regions work on it, in ms. */
 const TICK_MS_MAX = 20_000;
 const TICK_STEP_MS = 250;
@@ -132,7 +135,7 @@ export class Simulation {
       struck: () => Object.keys(this.#faults.counts),
       report,
     });
-    const { calls, coordination, asks, frequencies } = this.#jury;
+    const { calls, coordination, asks, frequencies, live } = this.#jury;
     this.#probes = new Probes(asks, report, this.#end);
     const observer = this.#jury.observer((peer, change) => this.#changed(peer, change));
     const all = peerOptions(options);
@@ -142,7 +145,10 @@ export class Simulation {
     this.#timeline = new Timeline(world, network, this.peers);
     this.#intruders = new IntruderSquad(world, network, intruders, observer, all);
     this.#faults = new Faults(world, network, this.peers, faults, this.#intruders);
-    const models = { calls, frequencies, coordination, asks };
+    if (options.hosts && options.workload.includes("live")) {
+      live.attach(this.peers, world, options.shards);
+    }
+    const models = { calls, frequencies, coordination, asks, live };
     this.#workload = new Workload(this.peers, options, workload, models, report);
   }
 
@@ -171,6 +177,7 @@ export class Simulation {
     this.#convergenceMs = yield* this.#settle(this.#core);
     if (this.#convergenceMs !== null) {
       yield* this.#watchLinks(this.#core);
+      yield* this.#follow(this.#core);
       yield* this.#tick(this.#core);
       yield* this.#rest(this.#core);
     }
@@ -303,6 +310,19 @@ export class Simulation {
       yield* this.#pass(this.world.now + LOOK_MS);
       this.#jury.overlay.look(core, this.peers);
     }
+  }
+
+  /** [V10, V13] What is followed comes to rest, and is right then. */
+  *#follow(core: readonly SimulatedPeer[]): Generator<number, void> {
+    if (core.length !== this.peers.length) return;
+    const { live } = this.#jury;
+    const untilMs = this.world.now + FOLLOW_MS_MAX;
+    let problem = live.problem();
+    while (problem !== undefined && this.world.now < untilMs) {
+      yield* this.#pass(this.world.now + SAMPLE_MS);
+      problem = live.problem();
+    }
+    if (problem !== undefined) this.violations.report(...problem);
   }
 
   /** [L5] Ticks go on: whatever became of the present one, another can be started and completed. */

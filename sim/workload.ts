@@ -5,11 +5,12 @@
  * whoever wants certain ones at certain times can have them. A new kind is a row of `WORKLOADS` in the
  * options, one of `WEIGHTS`, a form of `Operation`, and what it does in `perform`.
  */
-import type { Random } from "../src/core/random.ts";
+import { Random } from "../src/core/random.ts";
 import type { Report } from "./checker.ts";
 import type { AsksChecker } from "./checkers/asks.ts";
 import type { CallsChecker } from "./checkers/calls.ts";
 import type { FrequenciesChecker } from "./checkers/frequencies.ts";
+import type { LiveChecker } from "./checkers/live.ts";
 import type { Coordination, CoordinationOperation } from "./coordination.ts";
 import type { WorkloadKind } from "./options.ts";
 import type { SimulatedPeer } from "./peer.ts";
@@ -20,7 +21,16 @@ const REST_MS = 3000;
 
 /** How often each kind comes, compared with the others. */
 const WEIGHTS: Readonly<Record<WorkloadKind, number>> = {
-  ...{ allocate: 9, release: 1, route: 4, ticks: 9, registry: 2, frequencies: 4, ask: 30 },
+  ...{
+    allocate: 9,
+    release: 1,
+    route: 4,
+    ticks: 9,
+    registry: 2,
+    frequencies: 4,
+    ask: 30,
+    live: 20,
+  },
 };
 
 const DOCUMENTS = 1000;
@@ -42,7 +52,9 @@ export type Operation =
       readonly shard: string;
       readonly entity: string;
       readonly timeoutMs: number;
-    };
+    }
+  /** Whatever users of live queries do, drawn from `draw`. */
+  | { readonly type: "live"; readonly draw: number };
 
 export interface WorkloadOptions {
   readonly shards: number;
@@ -55,6 +67,7 @@ export interface WorkloadModels {
   readonly frequencies: FrequenciesChecker;
   readonly coordination: Coordination;
   readonly asks: AsksChecker;
+  readonly live: LiveChecker;
 }
 
 export class Workload {
@@ -66,6 +79,7 @@ export class Workload {
   readonly #coordination: Coordination;
   readonly #frequencies: FrequenciesChecker;
   readonly #asks: AsksChecker;
+  readonly #live: LiveChecker;
   readonly #report: Report;
   #isBusy = true;
   #turnsAt = 0;
@@ -74,7 +88,7 @@ export class Workload {
     peers: readonly SimulatedPeer[],
     options: WorkloadOptions,
     random: Random,
-    { calls, frequencies, coordination, asks }: WorkloadModels,
+    { calls, frequencies, coordination, asks, live }: WorkloadModels,
     report: Report,
   ) {
     this.#peers = peers;
@@ -84,6 +98,7 @@ export class Workload {
     this.#coordination = coordination;
     this.#frequencies = frequencies;
     this.#asks = asks;
+    this.#live = live;
     this.#report = report;
   }
 
@@ -110,6 +125,8 @@ export class Workload {
     } else if (operation.type === "frequencies") {
       const contribution = this.#frequencies.next(operation.shard, operation.seed);
       peer.call({ type: "publish-frequencies", shard: operation.shard, contribution });
+    } else if (operation.type === "live") {
+      this.#live.operate(new Random(operation.draw));
     } else if (operation.type === "ask") {
       const { shard, entity, timeoutMs } = operation;
       if (peer.options.hosts !== true) return;
@@ -149,6 +166,7 @@ export class Workload {
         return { type, document: `document-${this.#random.below(DOCUMENTS)}` };
       case "ticks":
       case "registry":
+      case "live":
         return { type, draw: this.#random.uint32() };
       case "frequencies":
         return { type, shard, seed: this.#random.uint32() };

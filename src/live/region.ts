@@ -30,6 +30,8 @@ import type { Batch, ReadRequest, ReadResult, View } from "./view.ts";
 export interface RegionOptions {
   readonly tables: ReadonlyMap<string, Table>;
   readonly shardCount: number;
+  /** Rows that are held behind every window. By default each has as many as suits it. */
+  readonly cushion?: number;
 }
 
 interface Served extends FencingToken {
@@ -88,7 +90,7 @@ export class LiveRegion {
   /** This region serves a shard from now on, under a token. All changes up to `position` are over. */
   serve(shard: ShardId, { token, writer }: FencingToken, position: number): void {
     this.release(shard);
-    const engine = new Engine(position);
+    const engine = new Engine(position, this.#options.cushion);
     this.#served.set(shard, { shard, token, writer, engine, subscribers: new Map() });
   }
 

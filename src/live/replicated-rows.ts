@@ -129,6 +129,11 @@ export class ReplicatedRows {
     return served?.table.read(request) ?? { rows: [], isComplete: true, position: 0 };
   }
 
+  /** The version of a row of a shard that is here, or of its deletion. */
+  versionOf(shard: ShardId, tenant: string, entity: string, id: string): number | undefined {
+    return this.#served.get(shard)?.table.versionOf(tenant, entity, id);
+  }
+
   #write(shard: ShardId, served: Served, write: RowWrite, answered: Answered): void {
     const { tenant, table, id, version, draft } = write;
     const { entity } = table;

@@ -75,7 +75,7 @@ export class RowTable {
   }
 
   put(tenant: string, entity: string, { id, version: wanted, values }: RowDraft): WriteOutcome {
-    const known = this.#versionOf(tenant, entity, id);
+    const known = this.versionOf(tenant, entity, id);
     const version = wanted ?? (known ?? 0) + 1;
     if (known !== undefined && version <= known) return unchanged(known); // [V6]
     if (this.#size >= SHARD_ROWS_MAX && this.#rowOf(tenant, entity, id) === undefined) {
@@ -88,7 +88,7 @@ export class RowTable {
 
   /** `version` as with a row: by default one more than that of the row. */
   delete(tenant: string, entity: string, id: string, wanted: number | undefined): WriteOutcome {
-    const known = this.#versionOf(tenant, entity, id);
+    const known = this.versionOf(tenant, entity, id);
     const version = wanted ?? (known ?? 0) + 1;
     if (known !== undefined && version <= known) return unchanged(known); // [V6]
     if (wanted === undefined && this.#rowOf(tenant, entity, id) === undefined) {
@@ -103,7 +103,7 @@ export class RowTable {
    * then the values that are higher as text. So tables that have heard the same are equal.
    */
   merge(tenant: string, entity: string, record: RowRecord): MergeOutcome {
-    const known = this.#versionOf(tenant, entity, record.id);
+    const known = this.versionOf(tenant, entity, record.id);
     if (known !== undefined && record.version <= known) {
       if (record.version < known) return { isNews: false, change: undefined };
       const own = this.#rowOf(tenant, entity, record.id)?.values;
@@ -145,7 +145,8 @@ export class RowTable {
     return this.#entities.get(keyOf(tenant, entity))?.get(id);
   }
 
-  #versionOf(tenant: string, entity: string, id: string): number | undefined {
+  /** The version of a row or of its deletion; undefined when neither is known. */
+  versionOf(tenant: string, entity: string, id: string): number | undefined {
     const key = keyOf(tenant, entity);
     return this.#entities.get(key)?.get(id)?.version ?? this.#deletions.get(`${key}\0${id}`);
   }

@@ -29,7 +29,7 @@ export interface Edit {
   readonly bug: string;
 }
 
-const PARTS = ["src/core", "src/wire", "sim"];
+const PARTS = ["src/core", "src/wire", "src/items", "src/live", "sim"];
 
 /** Shells, which nothing else imports. */
 const SHELLS = new Set(["sim/main.ts"]);
@@ -45,7 +45,7 @@ export class Nursery {
     for (const part of PARTS) {
       for (const name of readdirSync(part, { recursive: true, encoding: "utf8" })) {
         const path = join(part, name);
-        if (!path.endsWith(".ts") || SHELLS.has(path)) continue;
+        if (!path.endsWith(".ts") || SHELLS.has(path) || path.includes("/shell/")) continue;
         write(join(this.#sound, path), readFileSync(path, "utf8"));
       }
     }
