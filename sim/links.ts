@@ -154,6 +154,12 @@ export class SimulatedLinks implements Owner {
     return this.#links.get(link)?.connection;
   }
 
+  /** Whether this end has not closed a link. */
+  isOpen(link: number): boolean {
+    const known = this.#links.get(link);
+    return known !== undefined && known.closedWith === undefined;
+  }
+
   perform(effect: Extract<Effect, { type: "send" | "close" | "dial" }>): void {
     if (effect.type === "dial") this.#dial(effect.dial, effect.address);
     else if (effect.type === "close") this.#close(effect.link, effect.code, effect.silent === true);

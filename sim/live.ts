@@ -15,14 +15,13 @@ import { Channels } from "../src/items/channels.ts";
 import { decodeMessage, readItemMessage } from "../src/items/item-messages.ts";
 import { MemoryItemStore } from "../src/items/item-store.ts";
 import { Items } from "../src/items/items.ts";
-import { LiveGateway } from "../src/live/gateway.ts";
+import { LiveGateway, type News } from "../src/live/gateway.ts";
 import { readMessage, wordsOf } from "../src/live/message.ts";
 import { type LiveQuery, type Query, readQuery } from "../src/live/query.ts";
 import { LiveRegion } from "../src/live/region.ts";
 import { ReplicatedRows } from "../src/live/replicated-rows.ts";
 import { readDeclarations, type Scalar, type Table } from "../src/live/row.ts";
 import { decodeBody, encodeBody } from "../src/wire/body.ts";
-import type { LiveChecker } from "./checkers/live.ts";
 import type { SimulatedPeer } from "./peer.ts";
 import type { World } from "./world.ts";
 
@@ -36,7 +35,7 @@ export const ENTITIES = ["a", "b", "c"] as const;
 const CUSHION = 1;
 
 /** Rows of one entity: few, so that windows are often full, and lose rows. */
-export const ROWS = 12;
+export const ROWS = 30;
 
 export const TABLES: ReadonlyMap<string, Table> = (() => {
   const columns = { group: "number", rank: "number" } as const;
@@ -44,6 +43,14 @@ export const TABLES: ReadonlyMap<string, Table> = (() => {
   if (!read.ok) throw new Error(read.message);
   return read.tables;
 })();
+
+/** Who hears what happens. */
+export interface LiveObserver {
+  /** A follower is told something. */
+  told(live: SimulatedLive, client: number, news: News): void;
+  /** The rows of a shard are at a position, under a token. */
+  moment(live: SimulatedLive, shard: string, token: FencingToken, position: number): void;
+}
 
 /** Whether a row is put or, without values, deleted. */
 export interface Write {
@@ -55,7 +62,7 @@ export interface Write {
 export class SimulatedLive {
   readonly peer: SimulatedPeer;
   readonly #world: World;
-  readonly #checker: LiveChecker;
+  readonly #checker: LiveObserver;
   readonly #shards: number;
   store = new MemoryItemStore();
   gateway: LiveGateway;
@@ -69,7 +76,7 @@ export class SimulatedLive {
   #isTurnDue = false;
   #isViewDue = false;
 
-  constructor(peer: SimulatedPeer, world: World, shards: number, checker: LiveChecker) {
+  constructor(peer: SimulatedPeer, world: World, shards: number, checker: LiveObserver) {
     this.peer = peer;
     this.#world = world;
     this.#shards = shards;

@@ -86,8 +86,6 @@ export class SimulatedPeer {
   /** Wall clock: how far it is off, and what it gains in a ms. */
   wallOffsetMs = 0;
   wallDrift = 0;
-  /** How long every event takes it, in ms. */
-  slowMs = 0;
   /** Dies instead of carrying out the effect that many effects from now. */
   crashInEffects: number | undefined;
   stoppedWith: string | undefined;
@@ -101,8 +99,10 @@ export class SimulatedPeer {
   /** The founding that its last life gave way to. */
   #older: Stamp | undefined;
   #effects = new EffectQueue((effect) => this.#perform(effect));
-  #held: (() => void)[] = [];
-  #busyUntil = 0;
+  #slowMs = 0;
+  /** What has come and is not done yet, as long as the process is paused or slow, in order. */
+  #waiting: (() => void)[] = [];
+  #turn: Planned | undefined;
   #alarm: Planned | undefined;
   #alarmAt = Number.POSITIVE_INFINITY;
   #bootedAt = 0;
@@ -168,7 +168,7 @@ export class SimulatedPeer {
     if (kept.length > 0) this.#observer.persisted?.(this, kept);
     this.machine = undefined;
     this.#changed();
-    this.#held = [];
+    this.#forget();
     this.#alarm?.cancel();
     this.crashInEffects = undefined;
     this.#network.unlisten(this.options.address, isDark);
@@ -183,9 +183,20 @@ export class SimulatedPeer {
   resume(): void {
     if (this.state !== "paused") return;
     this.state = "up";
-    const held = this.#held;
-    this.#held = [];
-    for (const run of held) this.run(run);
+    this.#goOn();
+  }
+
+  /** How long every event takes it, in ms. */
+  get slowMs(): number {
+    return this.#slowMs;
+  }
+
+  /** What it has not come to yet is done at once when nothing takes long any more. */
+  set slowMs(slowMs: number) {
+    this.#slowMs = slowMs;
+    this.#turn?.cancel();
+    this.#turn = undefined;
+    this.#goOn();
   }
 
   /** Makes it say goodbye; whoever asks for that ends the process. */
@@ -196,7 +207,7 @@ export class SimulatedPeer {
   }
 
   get isPrompt(): boolean {
-    return this.state === "up" && this.slowMs === 0;
+    return this.state === "up" && this.#slowMs === 0 && this.#waiting.length === 0;
   }
 
   /** Grows whenever what the peer holds may have changed: until then all that follows is the same. */
@@ -251,17 +262,27 @@ export class SimulatedPeer {
    * on, what happens to a slow one after what happened before.
    */
   run(run: () => void): void {
-    if (this.state === "paused") this.#held.push(run);
-    else if (this.state === "up" && this.slowMs === 0) run();
-    else if (this.state === "up") {
-      const { lives } = this;
-      this.#busyUntil = Math.max(this.#busyUntil, this.#world.now) + this.slowMs;
-      this.#world.plan(this.#busyUntil - this.#world.now, () => {
-        if (this.lives !== lives || this.state === "down") return;
-        if (this.state === "paused") this.#held.push(run);
-        else run();
-      });
+    if (this.isPrompt) run();
+    else if (this.state !== "down") {
+      this.#waiting.push(run);
+      this.#goOn();
     }
+  }
+
+  #goOn(): void {
+    if (this.#turn !== undefined || this.state !== "up" || this.#waiting.length === 0) return;
+    this.#turn = this.#world.plan(this.#slowMs, () => {
+      this.#turn = undefined;
+      if (this.state !== "up") return;
+      this.#waiting.shift()?.();
+      this.#goOn();
+    });
+  }
+
+  #forget(): void {
+    this.#waiting = [];
+    this.#turn?.cancel();
+    this.#turn = undefined;
   }
 
   step(event: MachineEvent): void {
@@ -278,7 +299,7 @@ export class SimulatedPeer {
   #boot(): void {
     this.lives += 1;
     this.#bootedAt = this.#world.now - this.#random.below(1_000_000);
-    this.#busyUntil = 0;
+    this.#forget();
     const incarnation = incarnationOf(this.options.address, this.wallMs, this.lives);
     const random = new Random(this.#random.uint32());
     const { image } = this.disk;

@@ -95,6 +95,7 @@ export const RULES: Readonly<Record<string, Rule>> = {
   A1: rule("A call is refused only for a reason that a user may get"),
   A2: rule("Regions give shards only to those that live"),
   A3: rule("Regions take shards only from those that are gone"),
+  A5: rule("A table at rest is one that no plan would change"),
   F7: rule("Two processes of one name do not both serve for long", whenStruck("clone")),
   F9: rule("Of the sides of a partition one goes on at the most, and only that one allocates"),
   M5: rule("Eras come one after another, and keep nothing that is older than their cut"),

@@ -8,6 +8,7 @@
  * has what it wanted, and is no failure.
  */
 import { readFileSync } from "node:fs";
+import { certs } from "./cli/certs.ts";
 import { runProgram } from "./cli/command.ts";
 import { COORDINATION } from "./cli/coordination.ts";
 import { dev } from "./cli/dev.ts";
@@ -18,6 +19,7 @@ import { live } from "./cli/live.ts";
 import type { Output } from "./cli/output.ts";
 import { QUERIES } from "./cli/queries.ts";
 import { repair } from "./cli/repair.ts";
+import { search } from "./cli/search.ts";
 import { start } from "./cli/start.ts";
 import { watch } from "./cli/watch.ts";
 
@@ -37,7 +39,10 @@ const args = process.argv.slice(2);
 try {
   await runProgram(
     {
-      commands: [start, dev, ...QUERIES, ...COORDINATION, index, df, live, watch, repair],
+      commands: [
+        ...[start, dev, ...QUERIES, ...COORDINATION],
+        ...[index, df, search, live, watch, repair, certs],
+      ],
       version: versionOfPackage(),
       output,
       environment: process.env,

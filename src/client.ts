@@ -17,7 +17,7 @@ import { JOIN_ADDRESSES_MAX, RPC_TIMEOUT_MS_MAX } from "./core/limits.ts";
 import { parseAddress } from "./io/addresses.ts";
 import { WATCH_CHANGES_MAX } from "./io/change-feed.ts";
 import { SYSTEM_CLOCK } from "./io/clock.ts";
-import { dialWith } from "./io/rpc-channel.ts";
+import { type DialOptions, dialWith } from "./io/rpc-channel.ts";
 import { type Request, RpcClient } from "./io/rpc-client.ts";
 import {
   METHODS,
@@ -26,6 +26,7 @@ import {
   type MethodOfKind,
   problemOf,
 } from "./io/rpc-methods.ts";
+import { SecretFile } from "./io/secret-file.ts";
 import { Watcher } from "./io/watcher.ts";
 import { LiveClient } from "./live/shell/live-client.ts";
 import type { Peer } from "./peer.ts";
@@ -34,6 +35,11 @@ import type { PeerIdentity } from "./wire/rpc-codec.ts";
 export interface ConnectOptions {
   /** Says who this client is, to peers that want to know: 1 to 256 visible ASCII characters. Default none. */
   readonly token?: string;
+  /**
+   * Connects over TLS 1.3: to hosts that have their certificates from the authorities in the file `ca`, in PEM;
+   * with `true`, from those that the system trusts. Default: in the clear.
+   */
+  readonly tls?: true | { readonly ca: string };
   /** How long a call waits for its answer unless it says otherwise, in ms, 1 to a day. Default 10 000. */
   readonly timeoutMs?: number;
   /** Gives up connecting; has no effect on a client that is connected. Default none. */
@@ -95,7 +101,9 @@ export async function connect(
   addresses: string | readonly string[],
   options: ConnectOptions = {},
 ): Promise<Client> {
-  const known: Record<keyof ConnectOptions, true> = { token: true, timeoutMs: true, signal: true };
+  const known: Record<keyof ConnectOptions, true> = {
+    ...{ token: true, tls: true, timeoutMs: true, signal: true },
+  };
   const unknown = Object.keys(options).find((option) => !Object.hasOwn(known, option));
   if (unknown !== undefined) throw wrong(`there is no option ${JSON.stringify(unknown)}`);
   const { token, timeoutMs = TIMEOUT_MS, signal } = options;
@@ -109,7 +117,7 @@ export async function connect(
   }
   for (const address of list) parseAddress(address);
   signal?.throwIfAborted();
-  const client = new RemotePeer(list, token, timeoutMs);
+  const client = new RemotePeer(list, { token, tls: readTls(options.tls) }, timeoutMs);
   const abort = (): void => client.close();
   signal?.addEventListener("abort", abort);
   try {
@@ -149,12 +157,12 @@ export class RemotePeer {
   }
 
   /** @internal */
-  constructor(addresses: readonly string[], token: string | undefined, timeoutMs: number) {
+  constructor(addresses: readonly string[], dial: DialOptions, timeoutMs: number) {
     this.#timeoutMs = timeoutMs;
-    this.live = new LiveClient(addresses, token);
+    this.live = new LiveClient(addresses, dial);
     this.#rpc = new RpcClient({
       addresses,
-      dial: dialWith(token),
+      dial: dialWith(dial),
       clock: SYSTEM_CLOCK,
       random: Math.random,
       onConnected: (address, { name }) => tell(this.#listeners.connected, { address, peer: name }),
@@ -312,6 +320,15 @@ function readCallOptions(method: string, given: unknown): CallOptions {
     throw new RangeError(`Cannot call ${method}: timeoutMs is not 1 to ${RPC_TIMEOUT_MS_MAX}`);
   }
   return { ...(timeoutMs !== undefined && { timeoutMs }), ...(signal && { signal }) };
+}
+
+function readTls(tls: ConnectOptions["tls"]): DialOptions["tls"] {
+  if (tls === undefined) return undefined;
+  if (tls === true) return { ca: undefined };
+  if (typeof tls?.ca !== "string" || Object.keys(tls).length !== 1) {
+    throw wrong("tls is neither true nor a file ca");
+  }
+  return { ca: new SecretFile(tls.ca, "open").text() };
 }
 
 function bothSignals(

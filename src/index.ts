@@ -59,7 +59,9 @@ export type {
   DocumentInfo,
   DocumentList,
   PeerDocuments,
+  SearchOptions,
 } from "./documents/shell/peer-documents.ts";
+export type { FoundDocument, SearchResult } from "./documents/shell/search.ts";
 export type {
   AcquireContext,
   AskOptions,

@@ -21,6 +21,7 @@ import type { Join } from "./io/discovery.ts";
 import { problemOfSecrets, type Secrets } from "./io/key-ring.ts";
 import { parseJoin } from "./io/names.ts";
 import type { Origins } from "./io/origin.ts";
+import { Credentials, type TlsFiles } from "./io/tls.ts";
 import { type LiveOptions, type LiveSettings, readLiveOptions } from "./live-queries.ts";
 
 /** Where a peer says what happens to it. Shaped like a pino logger; most others fit, too. */
@@ -69,9 +70,16 @@ export interface PeerOptions {
    */
   readonly secret?: Secrets | (() => Secrets);
   /**
+   * Files in PEM: the certificate of this peer, whose name is the URI `hearsay://<cluster>/<name>`; its key;
+   * and the authorities of all peers' certificates. With them links and clients speak TLS 1.3 only, peers show
+   * each other certificates, and files are read again when they have changed. Default none: in the clear.
+   */
+  readonly tls?: TlsFiles;
+  /**
    * What clients may do: `<token> <scope>` each, with a scope of `read`, `write` or `admin`, and after it
-   * `tenant=NAME` for one that is good for live queries of that tenant only. With any, every client needs one. A function is asked again for each request. Default none: without a secret
-   * clients are not asked for anything, and with one only those of this machine are answered.
+   * `tenant=NAME` for one that is good for live queries of that tenant only. With any, every client needs
+   * one. A function is asked again for each request. Default none: without a secret or TLS clients are not
+   * asked for anything, and with either only those of this machine are answered.
    */
   readonly tokens?: readonly string[] | (() => readonly string[]);
   /**
@@ -134,6 +142,7 @@ export interface PeerSettings {
   readonly weight: number;
   readonly data: string | undefined;
   readonly tokens: (() => readonly string[]) | undefined;
+  readonly tls: TlsFiles | undefined;
   /** Checked each time. Undefined: no secret. */
   readonly secret: (() => Secrets) | undefined;
   readonly downing: Downing;
@@ -160,7 +169,7 @@ const OPTION_NAMES: Record<keyof PeerOptions, true> = {
   ...{ name: true, cluster: true, listen: true, advertise: true, join: true, shards: true },
   ...{ zone: true, weight: true, downing: true, timings: true, insecure: true, logger: true },
   ...{ data: true, secret: true, tokens: true, origins: true, strategies: true },
-  ...{ signal: true, documents: true, live: true },
+  ...{ signal: true, documents: true, live: true, tls: true },
 };
 
 /**
@@ -181,10 +190,12 @@ export function readOptions(options: PeerOptions): PeerSettings {
     throw wrong(`downing is none of ${DOWNING_FORMS.map(quote).join(", ")}`);
   }
   if (signal !== undefined && !(signal instanceof AbortSignal)) throw wrong("signal is none");
-  refuseOpenDoor(listen, options.insecure ?? false, options.secret !== undefined);
+  const isGuarded = options.secret !== undefined || options.tls !== undefined;
+  refuseOpenDoor(listen, options.insecure ?? false, isGuarded);
+  const party = { name: readName("name", options.name), cluster: readName("cluster", cluster) };
   return {
-    name: readName("name", options.name),
-    cluster: readName("cluster", cluster),
+    ...party,
+    tls: options.tls === undefined ? undefined : readTls(options.tls, party),
     listen,
     advertise,
     join: readJoin(join),
@@ -226,13 +237,13 @@ export function addressToTell(settings: PeerSettings, listened: HostAndPort): Ad
 }
 
 /** [S6] Whoever reaches the port could link as a peer, so strangers must not reach it. */
-function refuseOpenDoor({ host }: HostAndPort, insecure: boolean, hasSecret: boolean): void {
+function refuseOpenDoor({ host }: HostAndPort, insecure: boolean, isGuarded: boolean): void {
   if (typeof insecure !== "boolean") throw wrong("insecure is not true or false");
-  if (insecure || hasSecret || isLoopback(host)) return;
+  if (insecure || isGuarded || isLoopback(host)) return;
   throw new HearsayError(
     "INSECURE_LISTEN",
     `Cannot listen on ${quote(host)}: anyone who reaches it could command this peer. ` +
-      "Set a secret (--secret-file), listen on 127.0.0.1, or set insecure (--insecure) " +
+      "Set a secret (--secret-file) or certificates (--tls-cert, --tls-key, --tls-ca), listen on 127.0.0.1, or set insecure (--insecure) " +
       "where the network keeps strangers out",
   );
 }
@@ -292,6 +303,16 @@ function readSecret(value: unknown): () => Secrets {
   };
   checked(); // A mistake that is there already is found now.
   return checked;
+}
+
+function readTls(value: unknown, party: { name: PeerName; cluster: string }): TlsFiles {
+  const files = (value ?? {}) as Partial<Record<keyof TlsFiles, unknown>>;
+  const { cert, key, ca, ...rest } = files;
+  const isGood = [cert, key, ca].every((path) => typeof path === "string" && path !== "");
+  if (!isGood || Object.keys(rest).length > 0) throw wrong("tls is not three files: cert, key, ca");
+  const named = { cert, key, ca } as TlsFiles;
+  new Credentials(named, party, () => 0); // A mistake that is there already is found now.
+  return named;
 }
 
 function readTokens(value: unknown): () => readonly string[] {

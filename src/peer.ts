@@ -24,15 +24,14 @@ import type { Address, PeerName, ShardId } from "./core/units.ts";
 import { ALLOCATIONS, type View } from "./core/view.ts";
 import type { DocumentHosting } from "./documents/shell/document-hosting.ts";
 import type { PeerDocuments } from "./documents/shell/peer-documents.ts";
+import { Doors } from "./doors.ts";
 import type { AskOptions, Host } from "./host.ts";
 import { askOf, type RegisteredHost, readHost } from "./host-options.ts";
 import { ChangeFeed, type ChangeListener } from "./io/change-feed.ts";
 import { logChange } from "./io/change-log.ts";
-import { ClientAccess } from "./io/client-access.ts";
 import { SYSTEM_CLOCK } from "./io/clock.ts";
 import { Discovery, isName } from "./io/discovery.ts";
 import { DOCUMENTS_PATH, HttpServer } from "./io/http-server.ts";
-import { LiveKeys } from "./io/key-ring.ts";
 import { Life, type NextLife } from "./io/life.ts";
 import { systemResolver } from "./io/names.ts";
 import { openStore } from "./io/open-store.ts";
@@ -96,7 +95,7 @@ export class Peer extends Coordinator {
   /** Who waits for this peer to serve. */
   readonly #waiters = new Waiters();
   #address: Address = "";
-  readonly #keys: LiveKeys;
+  readonly #doors: Doors;
   #found: readonly Address[] = [];
   /** Undefined until the port is open. */
   #life: Life | undefined;
@@ -105,7 +104,6 @@ export class Peer extends Coordinator {
   /** Why the peer is over; undefined while it is not. */
   #over: HearsayError | undefined;
   #host: RegisteredHost | undefined;
-  readonly #access: ClientAccess;
   /** Undefined where no documents are hosted. */
   #hosting: DocumentHosting | undefined;
   #leaving: Promise<void> | undefined;
@@ -117,18 +115,13 @@ export class Peer extends Coordinator {
     super();
     this.name = settings.name;
     this.#settings = settings;
-    this.#keys = new LiveKeys(settings.secret, (message) => this.#warn("AUTH_FAILED", message));
+    this.#doors = new Doors(settings, (message) => this.#warn("AUTH_FAILED", message));
+    const { access, credentials } = this.#doors;
     this.ended = new Promise((resolve, reject) => {
       this.#onEnded = (error) => (error === undefined ? resolve() : reject(error));
     });
     this.ended.catch(() => {});
     this.services = new Services(settings.name, (error) => this.#failFatally(error));
-    const access = new ClientAccess({
-      tokens: settings.tokens,
-      isClosed: settings.secret !== undefined,
-      now: () => SYSTEM_CLOCK.now(),
-    });
-    this.#access = access;
     const onFault = (error: unknown): void =>
       settings.logger.error({ err: error }, "A request has failed");
     const { origins } = settings;
@@ -136,6 +129,7 @@ export class Peer extends Coordinator {
     this.live = new LiveQueries({ ...live, onFault, onFatal: (error) => this.#failFatally(error) });
     this.#server = new HttpServer({
       access,
+      credentials,
       served: servedBy(this, {
         sent: () => this.#lifeNow("count what was sent").sent,
         view: () => this.#viewNow("locate"),
@@ -219,7 +213,7 @@ export class Peer extends Coordinator {
   }
 
   /** The documents of the cluster. Throws `BAD_REQUEST` where this peer hosts none. */
-  get documents(): PeerDocuments {
+  override get documents(): PeerDocuments {
     this.#refuseIfOver("use documents");
     if (this.#hosting !== undefined) return this.#hosting.documents;
     throw new HearsayError("BAD_REQUEST", "Cannot use documents: this peer was started without");
@@ -375,7 +369,8 @@ export class Peer extends Coordinator {
       store,
       opened,
       clock: SYSTEM_CLOCK,
-      keys: () => this.#keys.current(),
+      keys: () => this.#doors.keys.current(),
+      credentials: this.#doors.credentials,
       onChange: (change) => this.#tell(change),
       onDelivery: (delivery) => this.services.delivered(delivery),
       onReadiness: (isReady) => this.#noticeReadiness(isReady),
@@ -398,9 +393,12 @@ export class Peer extends Coordinator {
     const { name, cluster, origins, data } = this.#settings;
     const { DocumentHosting: Hosting } = await import("./documents/shell/document-hosting.ts");
     this.#hosting = await Hosting.start({
-      ...{ name, cluster, documents, services: this.services, access: this.#access, origins, data },
+      ...{ name, cluster, documents, services: this.services, origins, data },
+      access: this.#doors.access,
       clock: SYSTEM_CLOCK,
       onFault: (error) => this.#failFatally(error),
+      globalDf: (terms) => this.globalDf(terms),
+      publish: (shard, contribution) => this.publication(shard, contribution),
     });
   }
 

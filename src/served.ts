@@ -58,6 +58,7 @@ export function servedBy(peer: Servable, own: Served): ServedPeer {
     addRoutes: (app) => own.addRoutes(app),
     publishFrequencies: (shard, contribution) => own.publish(shard, contribution),
     globalDf: (terms) => peer.globalDf(terms),
+    search: async (words, options) => peer.search(words, options),
     rebalance: (options) => peer.rebalance(options),
     pins: () => peer.pins(),
     drain: (region, options) => peer.drain(region, options),

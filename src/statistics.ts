@@ -1,5 +1,5 @@
 /**
- * The calls about document frequencies: publish what a shard contributes, ask for what all come to.
+ * The calls about the words of documents: publish what a shard contributes, ask for what all come to, search.
  *
  * They are methods of `Peer`, and stand here so that one concept can be read at one go. What is asked for
  * is answered from the view, in memory; what is published is brought to the shard's region.
@@ -9,6 +9,8 @@
 import type { Contribution } from "./core/contribution.ts";
 import type { GlobalDf, TermIdf } from "./core/document-frequency.ts";
 import type { ShardId } from "./core/units.ts";
+import type { PeerDocuments, SearchOptions } from "./documents/shell/peer-documents.ts";
+import type { SearchResult } from "./documents/shell/search.ts";
 import { SYSTEM_CLOCK } from "./io/clock.ts";
 import { createIncarnation } from "./io/incarnation.ts";
 import { type Publication, publish } from "./io/publication.ts";
@@ -16,6 +18,14 @@ import { checkName } from "./peer-arguments.ts";
 import { Placement } from "./placement.ts";
 
 export abstract class Statistics extends Placement {
+  /** The documents of the cluster. */
+  abstract get documents(): PeerDocuments;
+
+  /** The best documents for some words: the same as `documents.search`. */
+  search(words: string, options?: SearchOptions): Promise<SearchResult> {
+    return this.documents.search(words, options);
+  }
+
   /**
    * Says in how many documents of `shard` each term occurs. Replaces what was said before, and costs what
    * has changed since. The shard's region publishes it, so the call is passed on to that. Rejects with

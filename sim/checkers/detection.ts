@@ -70,9 +70,15 @@ export class DetectionChecker implements Checker {
   sampled(peers: readonly SimulatedPeer[]): void {
     this.#peers = peers;
     // A clone lives on under the name of another, and a hostile peer says so of the dead.
-    if (this.#options.faults.some((kind) => kind === "clone" || kind === "hostile")) return;
-    for (const peer of peers)
-      for (const other of peers) if (peer !== other) this.#look(peer, other);
+    const isJudged = !this.#options.faults.some((kind) => kind === "clone" || kind === "hostile");
+    for (const peer of peers) {
+      for (const other of peers) {
+        if (peer === other) continue;
+        const pair = this.#pair(peer.name, other.name);
+        if (this.#isReached(peer, other)) pair.reachedAt = this.#network.world.now;
+        if (isJudged) this.#look(peer, other, pair);
+      }
+    }
   }
 
   persisted(peer: SimulatedPeer, maps: readonly MapEntries[]): void {
@@ -86,12 +92,10 @@ export class DetectionChecker implements Checker {
     }
   }
 
-  #look(peer: SimulatedPeer, other: SimulatedPeer): void {
+  #look(peer: SimulatedPeer, other: SimulatedPeer, pair: Pair): void {
     const { now } = this.#network.world;
-    const pair = this.#pair(peer.name, other.name);
     const isWell = isFine(peer) && isFine(other) && this.#isOpen(peer, other);
     pair.wellSince = isWell ? (pair.wellSince ?? now) : undefined;
-    if (this.#isReached(peer, other)) pair.reachedAt = now;
     const member = peer.machine?.view.membership.get(other.name);
     const isMember = other.machine?.view.membership.get(other.name)?.row.incarnation;
     const isJoined = isMember !== undefined && isMember === other.machine?.incarnation;

@@ -17,7 +17,7 @@ import { applyDeltas } from "../../src/live/delta.ts";
 import type { News, Position } from "../../src/live/gateway.ts";
 import type { Row } from "../../src/live/row.ts";
 import type { Checker, Report } from "../checker.ts";
-import { ENTITIES, queryOf, ROWS, SimulatedLive } from "../live.ts";
+import { ENTITIES, type LiveObserver, queryOf, ROWS, SimulatedLive } from "../live.ts";
 import type { SimulatedPeer } from "../peer.ts";
 import type { World } from "../world.ts";
 
@@ -26,7 +26,7 @@ const FOLLOWERS_MAX = 24;
 
 /** Share of the operations that follow a query anew, and of the writes that delete. */
 const FOLLOW_PROBABILITY = 0.15;
-const DELETE_PROBABILITY = 0.55;
+const DELETE_PROBABILITY = 0.5;
 
 /** Positions that are remembered: more than lie between two looks at a follower. */
 const MOMENTS_MAX = 4096;
@@ -52,7 +52,7 @@ interface Follower {
   isOver: boolean;
 }
 
-export class LiveChecker implements Checker {
+export class LiveChecker implements Checker, LiveObserver {
   readonly #report: Report;
   readonly #lives = new Map<SimulatedPeer, SimulatedLive>();
   #followers: Follower[] = [];
@@ -121,8 +121,8 @@ export class LiveChecker implements Checker {
 
   #follow(live: SimulatedLive, entity: string, random: Random): void {
     const asked = {
-      ...{ entity, below: 1 + random.below(4), isDescending: random.chance(0.5) },
-      limit: 1 + random.below(4),
+      ...{ entity, below: 2 + random.below(3), isDescending: random.chance(0.5) },
+      limit: 1 + random.below(3),
     };
     const client = live.subscribe(
       queryOf({

@@ -25,8 +25,8 @@ interface Life {
   /** Time in which it took no step though it should have, and when that was last. */
   lateMs: number;
   lateAt: number;
-  /** Whom each link leads to, and when it was last heard. */
-  readonly links: Map<number, { readonly name: string; heardAt: number }>;
+  /** The life of a peer that each link leads to, and when it was last heard. */
+  readonly links: Map<number, { readonly remote: string; heardAt: number }>;
   readonly heardAt: Map<string, number>;
   /** By name and life: how often it was suspected, and when last. */
   readonly suspicions: Map<string, { readonly count: number; readonly at: number }>;
@@ -57,14 +57,16 @@ export class SuspicionsChecker implements Checker {
     life.steppedAt = peer.now;
     if (event.type === "link-closed") life.links.delete(event.link);
     if (event.type === "link-opened") {
-      life.links.set(event.link, { name: event.remote.name, heardAt: awakeAt });
+      life.links.set(event.link, { remote: event.remote.incarnation, heardAt: awakeAt });
     }
     if (event.type !== "link-opened" && event.type !== "received") return;
+    // Over a link to another line of eras nobody is heard: it is closed at once.
+    if (!peer.links.isOpen(event.link)) return;
     const link = life.links.get(event.link);
     // A link that was silent for too long is given up, and what still comes from it does not count.
     if (link === undefined || isLong(peer, awakeAt - link.heardAt)) return;
     link.heardAt = awakeAt;
-    life.heardAt.set(link.name, awakeAt);
+    life.heardAt.set(link.remote, awakeAt);
   }
 
   persisted(peer: SimulatedPeer, maps: readonly MapEntries[]): void {
@@ -81,7 +83,7 @@ export class SuspicionsChecker implements Checker {
   #judge(peer: SimulatedPeer, life: Life, { key, value }: Entry): void {
     const [subject = ""] = key.split("/");
     if (!Array.isArray(value) || value[0] !== "suspect") return;
-    const silentMs = awakeNow(peer, life) - (life.heardAt.get(subject) ?? life.startedAt);
+    const silentMs = awakeNow(peer, life) - (life.heardAt.get(`${value[2]}`) ?? life.startedAt);
     // Who was late a moment ago knows that it is slow, and is twice as patient or more.
     const isSlow = peer.now - life.lateAt < peer.options.timings.silenceMs;
     if (!isLong(peer, isSlow ? silentMs / 2 : silentMs)) {

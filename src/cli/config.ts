@@ -14,13 +14,17 @@ import { DOWNING_FORMS, type Downing, isDowning } from "../core/downing.ts";
 import { SHARDS_MAX, ZONE_LENGTH_MAX } from "../core/limits.ts";
 import { TIMINGS, type Timings, type TimingsPreset } from "../core/timings.ts";
 import { NAME_PATTERN } from "../core/units.ts";
-import { parseAddress } from "../io/addresses.ts";
+import { parseAddress, splitUrl } from "../io/addresses.ts";
 import { JOIN_FORMS, parseJoin } from "../io/names.ts";
 import { wrongUsage } from "./failure.ts";
 
 /** Everything that can be configured, by the names of the configuration file. */
 export interface Settings {
   peer: string;
+  ca: string | undefined;
+  tlsCert: string | undefined;
+  tlsKey: string | undefined;
+  tlsCa: string | undefined;
   name: string | undefined;
   cluster: string;
   listen: string;
@@ -41,6 +45,8 @@ export interface Settings {
   port: number;
   documents: string | undefined;
   live: string | undefined;
+  out: string;
+  hosts: readonly string[];
   replicas: number;
   acks: "1" | "2" | "all";
 }
@@ -112,6 +118,15 @@ const joins = (value: unknown): string | undefined => {
   }
 };
 
+/** A path, or none. */
+const file = (description: string): Setting<string | undefined> => ({
+  ...{ placeholder: "<file>", description, default: undefined },
+  ...{ parse: text, problem: textUpTo(4096) },
+});
+
+/** A name, an IPv4 or an IPv6 address. */
+const HOST = /^[A-Za-z0-9:][A-Za-z0-9.:-]{0,252}$/;
+
 const SHARDS_DEFAULT = 256;
 
 /** More would not fit one machine; a cluster of that size is for `start` on many. */
@@ -123,11 +138,16 @@ const REPLICAS_MAX = 16;
 const SETTINGS: { readonly [Name in SettingName]: Setting<Settings[Name]> } = {
   peer: {
     placeholder: "<host:port>",
-    description: "the peer to ask",
+    description: "the peer to ask; https:// before it where it speaks TLS",
     default: "127.0.0.1:7100",
     parse: text,
-    problem: address("dial"),
+    problem: (value) =>
+      address("dial")(typeof value === "string" ? splitUrl(value).address : value),
   },
+  ca: file("the authority of the peer's certificate, in PEM; asks over TLS"),
+  tlsCert: file("certificate of this peer, in PEM; with the next two, everything is encrypted"),
+  tlsKey: file("private key of this peer, in PEM"),
+  tlsCa: file("authority of all peers' certificates, in PEM"),
   name: {
     placeholder: "<name>",
     description: "name of the peer and its region, kept over restarts (default: hostname-port)",
@@ -197,20 +217,8 @@ const SETTINGS: { readonly [Name in SettingName]: Setting<Settings[Name]> } = {
     parse: text,
     problem: textUpTo(4096),
   },
-  secretFile: {
-    placeholder: "<file>",
-    description: "what all peers of the cluster know: 1 to 4 lines; the first is proved with",
-    default: undefined,
-    parse: text,
-    problem: textUpTo(4096),
-  },
-  tokenFile: {
-    placeholder: "<file>",
-    description: "what clients may do: lines of a token and read, write or admin",
-    default: undefined,
-    parse: text,
-    problem: textUpTo(4096),
-  },
+  secretFile: file("what all peers of the cluster know: 1 to 4 lines; the first is proved with"),
+  tokenFile: file("what clients may do: lines of a token and read, write or admin"),
   timings: {
     placeholder: "<preset[,name=ms...]>",
     description: `how long to wait for what: ${Object.keys(TIMINGS).join(", ")}; single ones after it`,
@@ -273,6 +281,24 @@ const SETTINGS: { readonly [Name in SettingName]: Setting<Settings[Name]> } = {
     default: undefined,
     parse: text,
     problem: textUpTo(4096),
+  },
+  out: {
+    placeholder: "<folder>",
+    description: "where certificates and keys are",
+    default: "certs",
+    parse: text,
+    problem: textUpTo(4096),
+  },
+  hosts: {
+    placeholder: "<host>",
+    description: "a name or address by which clients reach the peers; repeat it, or use commas",
+    default: [],
+    parse: list,
+    problem: (value) =>
+      Array.isArray(value) && value.every((host) => HOST.test(host))
+        ? undefined
+        : "must be a list of names and addresses",
+    repeats: true,
   },
   replicas: {
     placeholder: "<number>",

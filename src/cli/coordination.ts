@@ -21,7 +21,7 @@ const REPLICA_COLUMNS: readonly Column<Allocation>[] = [
 const replicas = defineCommand({
   usage: "replicas <document> [count]",
   summary: "the shards for copies of a document, in distinct regions and zones",
-  settings: ["peer"],
+  settings: ["peer", "ca"],
   example: "hearsay replicas notes/monday.md 3",
   run: (call) => {
     const [document = "", count] = call.operands;
@@ -40,7 +40,7 @@ const replicas = defineCommand({
 const tick = defineCommand({
   usage: "tick <action> [shard] [phase]",
   summary: "ticks by hand: start, status, or complete a phase for a shard",
-  settings: ["peer"],
+  settings: ["peer", "ca"],
   example: "hearsay tick complete shard-7 sense",
   run: async (call) => {
     const [action, shard, phase] = call.operands;

@@ -32,10 +32,11 @@ const COLUMNS: readonly Column<Row>[] = [
 export const df = defineCommand({
   usage: "df <term...>",
   summary: "in how many documents terms occur; `index` writes them in lower case",
-  settings: ["peer"],
+  settings: ["peer", "ca"],
   example: "hearsay df shard gossip",
-  run: async ({ operands, settings, json, output }) => {
-    const api = new PeerApi(settings.peer);
+  run: async (call) => {
+    const { operands, json, output } = call;
+    const api = PeerApi.of(call);
     try {
       const query = operands.map((term) => `term=${encodeURIComponent(term)}`).join("&");
       const answer = (await api.ask("GET", `/v1/df?${query}`)) as Answer;

@@ -13,11 +13,11 @@
 import { join } from "node:path";
 import type { Allocation, Member } from "../core/effect.ts";
 import type { Publication } from "../io/publication.ts";
-import { type Call, defineCommand } from "./command.ts";
+import { defineCommand } from "./command.ts";
 import { findDocuments } from "./documents.ts";
 import { Failure } from "./failure.ts";
 import { listOf } from "./output.ts";
-import { PeerApi } from "./peer-api.ts";
+import { PeerApi, type PeerCall } from "./peer-api.ts";
 import { startProgress } from "./progress.ts";
 import { countDocument, textOf, type Vocabulary } from "./vocabularies.ts";
 
@@ -46,11 +46,11 @@ interface Found {
 export const index = defineCommand({
   usage: "index <directory>",
   summary: "count the words of all text files in a folder; replaces what was indexed before",
-  settings: ["peer"],
+  settings: ["peer", "ca"],
   flags: { markdown: "only Markdown files" },
   example: "hearsay index notes && hearsay df monday",
   run: async (call) => {
-    const api = new PeerApi(call.settings.peer);
+    const api = PeerApi.of(call);
     try {
       await indexFolder(api, call);
     } finally {
@@ -59,7 +59,7 @@ export const index = defineCommand({
   },
 });
 
-async function indexFolder(api: PeerApi, { operands, flags, json, output }: Call<"peer">) {
+async function indexFolder(api: PeerApi, { operands, flags, json, output }: PeerCall) {
   const [folder = ""] = operands;
   const shards = (await api.ask("GET", "/v1/shards")) as { readonly shard: string }[];
   if (shards.length === 0) throw new Failure("NO_SHARDS", "Cannot index: no shard is registered");
@@ -174,7 +174,7 @@ class Regions {
     this.#hosts ??= this.#read();
     const address = (await this.#hosts).get(shard);
     if (address === undefined || address === this.asked.address) return this.asked;
-    const known = this.#peers.get(address) ?? new PeerApi(address);
+    const known = this.#peers.get(address) ?? this.asked.other(address);
     this.#peers.set(address, known);
     return known;
   }

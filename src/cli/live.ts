@@ -9,6 +9,7 @@ import type { LiveQuery } from "../live/query.ts";
 import { defineCommand } from "./command.ts";
 import { wrongUsage } from "./failure.ts";
 import { type Column, colours, printable, tableOf } from "./output.ts";
+import { PeerApi } from "./peer-api.ts";
 
 /** Length of a value that is shown, in characters: a row is a line. */
 const SHOWN_LENGTH_MAX = 40;
@@ -16,12 +17,15 @@ const SHOWN_LENGTH_MAX = 40;
 export const live = defineCommand({
   usage: "live <query>",
   summary: "follow a query over rows: its window on a terminal, deltas elsewhere",
-  settings: ["peer"],
+  settings: ["peer", "ca"],
   example: `hearsay live '{"tenant":"acme","entity":"task","sort":[{"column":"priority"}],"limit":10}'`,
-  async run({ operands: [text = ""], settings, json, output, token }) {
+  async run(call) {
+    const { operands, json, output } = call;
+    const [text = ""] = operands;
     const query = readQueryText(text);
+    const { address, dial } = PeerApi.of(call);
     const { LiveClient } = await import("../live/shell/live-client.ts");
-    const client = new LiveClient([settings.peer], token);
+    const client = new LiveClient([address], dial);
     const stop = (): void => client.close();
     process.once("SIGINT", stop);
     process.once("SIGTERM", stop);

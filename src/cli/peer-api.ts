@@ -2,12 +2,16 @@
  * Asks a running peer over HTTP, from another process.
  *
  * `node:http` and not `fetch`: a command should answer before a person notices, and loading the rest of
- * the web platform takes longer than the question. Whatever goes wrong on the way becomes a failure
+ * the web platform takes longer than the question. TLS is loaded when it is spoken. Whatever goes wrong on the way becomes a failure
  * with a code; what the peer itself refuses keeps the code that it gave.
  */
+import { readFileSync } from "node:fs";
 import { Agent, type ClientRequest, type IncomingMessage, request } from "node:http";
-import { parseAddress } from "../io/addresses.ts";
-import { Failure } from "./failure.ts";
+import { createRequire } from "node:module";
+import { parseAddress, splitUrl } from "../io/addresses.ts";
+import type { DialOptions } from "../io/rpc-channel.ts";
+import type { Call } from "./command.ts";
+import { Failure, wrongUsage } from "./failure.ts";
 
 /** How long a peer may take to answer, in ms. Far above any answer from memory. */
 const ANSWER_TIMEOUT_MS = 10_000;
@@ -34,31 +38,92 @@ export interface RoutedDocument {
   readonly writer: string | null;
 }
 
+/** What a command that asks a peer is called with. */
+export type PeerCall = Call<"peer" | "ca">;
+
+/** How a peer is asked. */
+export interface PeerAccess {
+  /** Shown with everything that is asked. Default none. */
+  readonly token?: string | undefined;
+  /** Whether over TLS. Default: not, unless the address begins with https. */
+  readonly isSecure?: boolean;
+  /** Authorities in PEM that its certificate must come from. Default: those of the system. */
+  readonly ca?: string | undefined;
+}
+
 export class PeerApi {
   readonly address: string;
+  readonly #access: PeerAccess;
   readonly #host: { readonly host: string; readonly port: number };
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: 4 });
-
+  readonly #request: typeof request;
+  readonly #agent: Agent;
   readonly #authorization: Readonly<Record<string, string>>;
 
-  /** `token` is shown with everything that is asked. */
-  constructor(address: string, token?: string) {
+  /** The peer that a command names. Throws a `Failure` when the authority's file cannot be read. */
+  static of({ settings: { peer, ca }, token }: PeerCall): PeerApi {
+    if (ca === undefined) return new PeerApi(peer, { token });
+    try {
+      return new PeerApi(peer, { token, isSecure: true, ca: readFileSync(ca, "utf8") });
+    } catch (error) {
+      throw wrongUsage(`Cannot use --ca: ${(error as Error).message}`);
+    }
+  }
+
+  /** How to reach the peer by a connection that stays. */
+  get dial(): DialOptions {
+    const { token, ca, isSecure } = this.#access;
+    return { token, tls: isSecure === true ? { ca } : undefined };
+  }
+
+  constructor(peer: string, access: PeerAccess = {}) {
+    const { scheme, address } = splitUrl(peer);
+    const isSecure = access.isSecure ?? scheme === "https://";
+    this.#access = { ...access, isSecure };
+    const { token, ca } = access;
     this.#authorization = token === undefined ? {} : { authorization: `Bearer ${token}` };
     this.address = address;
     this.#host = parseAddress(address);
+    const options = { keepAlive: true, maxSockets: 4 };
+    if (isSecure) {
+      const https = createRequire(import.meta.url)("node:https") as typeof import("node:https");
+      this.#agent = new https.Agent({ ...options, ...(ca === undefined ? {} : { ca }) });
+      this.#request = https.request;
+    } else {
+      this.#agent = new Agent(options);
+      this.#request = request;
+    }
+  }
+
+  /** Another peer of the same cluster, asked in the same way. */
+  other(address: string): PeerApi {
+    return new PeerApi(address, this.#access);
   }
 
   /** Asks once and returns the answer's JSON value. Throws a `Failure`. */
   async ask(method: string, path: string, body?: unknown): Promise<unknown> {
-    const sent = this.#send(method, path, body === undefined ? undefined : JSON.stringify(body));
+    const text = body === undefined ? undefined : JSON.stringify(body);
+    const sent = this.#send(method, path, text);
+    try {
+      return await this.#answerOf(sent);
+    } catch (error) {
+      // The peer has closed a connection that was idle just when it was used again. Who only asks may ask anew.
+      const isStale = sent.reusedSocket && (error as { code?: unknown }).code === "ECONNRESET";
+      if (!isStale || method !== "GET") throw this.#failureOf(error);
+    }
+    try {
+      return await this.#answerOf(this.#send(method, path, text));
+    } catch (error) {
+      throw this.#failureOf(error);
+    }
+  }
+
+  async #answerOf(sent: ClientRequest): Promise<unknown> {
     const timeout = setTimeout(() => sent.destroy(new SilenceError()), ANSWER_TIMEOUT_MS);
     try {
       const response = await responseTo(sent);
       const answer = parseJson(await textOf(response));
       if ((response.statusCode ?? 500) < 400 && answer !== undefined) return answer;
       throw refusalOf(answer) ?? this.#stranger();
-    } catch (error) {
-      throw this.#failureOf(error);
     } finally {
       clearTimeout(timeout);
     }
@@ -119,8 +184,7 @@ export class PeerApi {
         ? { accept: "application/json, text/event-stream" }
         : { "content-type": "application/json", "content-length": Buffer.byteLength(body) };
     const headers = { ...content, ...this.#authorization };
-    const agent = path === "/v1/events" ? false : this.#agent;
-    const sent = request({ ...this.#host, method, path, headers, agent });
+    const sent = this.#request({ ...this.#host, method, path, headers, agent: this.#agent });
     sent.end(body);
     return sent;
   }
@@ -171,10 +235,16 @@ export class PeerApi {
 /** The deadline for an answer has passed. */
 class SilenceError extends Error {}
 
+const UNTRUSTED = /^(?:CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_)/;
+
 function reasonOf(code: unknown): string | undefined {
   if (code === "ECONNREFUSED") return "nothing listens there";
   if (code === "ENOTFOUND" || code === "EAI_AGAIN") return "there is no such host";
   if (code === "ECONNRESET" || code === "EPIPE") return "the connection broke";
+  if (code === "EPROTO") return "it does not speak TLS";
+  if (code === "ERR_TLS_CERT_ALTNAME_INVALID") return "its certificate is for another host";
+  if (typeof code === "string" && UNTRUSTED.test(code))
+    return `its certificate is refused: ${code}`;
   if (typeof code === "string" && code.startsWith("HPE_")) return "it does not speak HTTP";
   return undefined;
 }

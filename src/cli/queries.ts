@@ -5,11 +5,9 @@
  * that speaks HTTP. The tables for people leave out what nobody reads.
  */
 import type { Allocation, Member } from "../core/effect.ts";
-import { type AnyCommand, type Call, defineCommand } from "./command.ts";
+import { type AnyCommand, defineCommand } from "./command.ts";
 import { type Column, colours, listOf, paintStatus, printable, tableOf } from "./output.ts";
-import { PeerApi, type RoutedDocument } from "./peer-api.ts";
-
-type PeerCall = Call<"peer">;
+import { PeerApi, type PeerCall, type RoutedDocument } from "./peer-api.ts";
 
 /** Asks the peer and prints: its answer as JSON, or what `lines` makes of it. */
 export async function ask<Answer>(
@@ -17,7 +15,7 @@ export async function ask<Answer>(
   question: (api: PeerApi) => Promise<unknown>,
   lines: (answer: Answer) => readonly string[],
 ): Promise<void> {
-  const api = new PeerApi(call.settings.peer, call.token);
+  const api = PeerApi.of(call);
   try {
     const answer = await question(api);
     const text = call.json ? JSON.stringify(answer) : lines(answer as Answer).join("\n");
@@ -60,7 +58,7 @@ interface Move {
 const status = defineCommand({
   usage: "status",
   summary: "what a peer is and sees",
-  settings: ["peer"],
+  settings: ["peer", "ca"],
   run: (call) =>
     ask(
       call,
@@ -101,7 +99,7 @@ const MEMBER_COLUMNS: readonly Column<Member>[] = [
 const members = defineCommand({
   usage: "members",
   summary: "who belongs to the cluster, the dead and those that left included",
-  settings: ["peer"],
+  settings: ["peer", "ca"],
   run: (call) =>
     ask(
       call,
@@ -120,7 +118,7 @@ const ALLOCATION_COLUMNS: readonly Column<Allocation>[] = [
 const allocations = defineCommand({
   usage: "allocations",
   summary: "which region hosts which shard",
-  settings: ["peer"],
+  settings: ["peer", "ca"],
   run: (call) =>
     ask(
       call,
@@ -140,7 +138,7 @@ const SHARD_COLUMNS: readonly Column<ShardRow>[] = [
 const shards = defineCommand({
   usage: "shards",
   summary: "every registered shard and what it holds",
-  settings: ["peer"],
+  settings: ["peer", "ca"],
   run: (call) =>
     ask(
       call,
@@ -162,7 +160,7 @@ const pathOf = (shard: string | undefined): string =>
 const allocate = defineCommand({
   usage: "allocate <shard> <region>",
   summary: "put a shard into a region",
-  settings: ["peer"],
+  settings: ["peer", "ca"],
   flags: { pin: "it belongs there from now on, and not only until the next plan" },
   example: "hearsay allocate shard-7 peer-2",
   run: (call) => {
@@ -175,7 +173,7 @@ const allocate = defineCommand({
 const release = defineCommand({
   usage: "release <shard>",
   summary: "take a shard from its region, for the plan to place anew",
-  settings: ["peer"],
+  settings: ["peer", "ca"],
   run: (call) => ask(call, (api) => api.ask("DELETE", pathOf(call.operands[0])), allocated),
 });
 
@@ -189,7 +187,7 @@ const ROUTE_COLUMNS: readonly Column<RoutedDocument>[] = [
 const route = defineCommand({
   usage: "route <document...>",
   summary: "which shard documents belong to, and which region hosts it",
-  settings: ["peer"],
+  settings: ["peer", "ca"],
   example: "hearsay route notes/monday.md notes/tuesday.md",
   run: (call) =>
     ask(
@@ -208,7 +206,7 @@ const MOVE_COLUMNS: readonly Column<Move>[] = [
 const rebalance = defineCommand({
   usage: "rebalance",
   summary: "make the loads of all regions equal",
-  settings: ["peer"],
+  settings: ["peer", "ca"],
   flags: { "dry-run": "only print the moves" },
   run: (call) =>
     ask(
@@ -222,7 +220,7 @@ const rebalance = defineCommand({
 const drain = defineCommand({
   usage: "drain <region>",
   summary: "make a region give its shards away and take none, until it is restarted",
-  settings: ["peer"],
+  settings: ["peer", "ca"],
   flags: { undo: "let it take shards again" },
   run: (call) => {
     const path = `/v1/regions/${encodeURIComponent(call.operands[0] ?? "")}/drain`;
@@ -239,7 +237,7 @@ const drain = defineCommand({
 const leave = defineCommand({
   usage: "leave",
   summary: "make the peer give its shards to others and stop",
-  settings: ["peer"],
+  settings: ["peer", "ca"],
   run: (call) =>
     ask(
       call,

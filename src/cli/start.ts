@@ -13,6 +13,7 @@ import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { parseAddress } from "../io/addresses.ts";
 import { SecretFile } from "../io/secret-file.ts";
+import type { TlsFiles } from "../io/tls.ts";
 import type { Declarations } from "../live/row.ts";
 import { type PeerOptions, readOptions } from "../peer-options.ts";
 import { defineCommand } from "./command.ts";
@@ -33,6 +34,9 @@ const START_SETTINGS = [
     "secretFile",
     "tokenFile",
     "live",
+    "tlsCert",
+    "tlsKey",
+    "tlsCa",
     "timings",
     "downing",
     "insecure",
@@ -91,12 +95,17 @@ function optionsOf(settings: StartSettings): PeerOptions {
     secretFile,
     tokenFile,
     live,
+    tlsCert,
+    tlsKey,
+    tlsCa,
     replicas,
     acks,
     ...rest
   } = settings;
   const given = Object.entries(rest).filter(([, value]) => value !== undefined);
+  const tls = [tlsCert, tlsKey, tlsCa];
   const options = {
+    ...(tls.every((path) => path === undefined) ? {} : { tls: tlsFiles(tls) }),
     ...(secretFile === undefined ? {} : { secret: linesOf(secretFile) }),
     ...(tokenFile === undefined ? {} : { tokens: linesOf(tokenFile) }),
     ...(live === undefined ? {} : { live: { entities: readEntities(live) } }),
@@ -121,6 +130,11 @@ function readEntities(path: string): Declarations {
   } catch (error) {
     throw wrongUsage(`Cannot read --live ${path}: ${(error as Error).message}`);
   }
+}
+
+function tlsFiles([cert, key, ca]: readonly (string | undefined)[]): TlsFiles {
+  if (cert !== undefined && key !== undefined && ca !== undefined) return { cert, key, ca };
+  throw wrongUsage("Cannot start: --tls-cert, --tls-key and --tls-ca go together");
 }
 
 /** The lines of a file as they are whenever somebody asks. */

@@ -9,9 +9,10 @@ import { PeerApi, type PeerEvent } from "./peer-api.ts";
 export const watch = defineCommand({
   usage: "watch",
   summary: "changes as they happen; fails when the peer goes away",
-  settings: ["peer"],
-  async run({ settings, json, output, token }) {
-    const api = new PeerApi(settings.peer, token);
+  settings: ["peer", "ca"],
+  async run(call) {
+    const { settings, json, output } = call;
+    const api = PeerApi.of(call);
     const stopped = new AbortController();
     const stop = (): void => stopped.abort();
     process.once("SIGINT", stop);

@@ -20,7 +20,7 @@ import type { DialFailure, MachineEvent, Remote } from "./event.ts";
 import type { Gossip } from "./gossip.ts";
 import { beginAgain, MISSED, OLDER } from "./gossip.ts";
 import type { Inquests } from "./inquests.ts";
-import { SHUNNED_MAX } from "./limits.ts";
+import { ADDRESSES_REMEMBERED_MAX, SHUNNED_MAX } from "./limits.ts";
 import { Link } from "./link.ts";
 import type { Heartbeat, Pulse } from "./message.ts";
 import { MONITORS } from "./monitors.ts";
@@ -99,6 +99,10 @@ export class Connections {
 
   joinBy(addresses: readonly Address[]): void {
     this.#join = addresses;
+    const wanted = new Set(addresses);
+    for (const address of this.#answered.keys()) {
+      if (!wanted.has(address)) this.#answered.delete(address);
+    }
     this.#targetsChanged = true;
   }
 
@@ -202,7 +206,7 @@ export class Connections {
     this.#dials.delete(dial);
     if (purpose?.type === "link") {
       const failures = this.#dialler.failed(purpose.address, this.#state.now);
-      if (failure === "self") this.#own.add(purpose.address); // [G7]
+      if (failure === "self") addOf(this.#own, purpose.address); // [G7]
       if (failure === "refused") this.#refusedBy(purpose.address);
       this.#targetsChanged = true;
       if (failure === "rejected" || failures === QUIET_FAILURES) {
@@ -403,8 +407,15 @@ export class Connections {
     if (failure === "self" || known) return;
     const what = failure === "rejected" ? (code ?? "CLOSED") : "UNREACHABLE";
     if (this.#reported.has(`${address} ${what}`)) return;
-    this.#reported.add(`${address} ${what}`);
+    addOf(this.#reported, `${address} ${what}`);
     const because = failure === "rejected" ? `it answers ${what}` : `it is ${failure}`;
     state.warn(what, `Cannot link with ${address} yet: ${because}; dialling on`);
   }
+}
+
+/** [U3] Adds to what is remembered of addresses; the oldest gives way when there are too many. */
+function addOf(remembered: Set<string>, text: string): void {
+  remembered.add(text);
+  const [oldest] = remembered;
+  if (remembered.size > ADDRESSES_REMEMBERED_MAX && oldest !== undefined) remembered.delete(oldest);
 }

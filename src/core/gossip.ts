@@ -152,7 +152,7 @@ export class Gossip {
   }
 
   #mergeSome(link: Link, maps: readonly MapEntries[], audience: Audience | "nobody"): void {
-    if (maps.length === 0 || link.isAlien || this.#state.halted) return;
+    if (maps.length === 0 || link.isAlien || link.isOverfull || this.#state.halted) return;
     const state = this.#state;
     const admitted: MapEntries[] = [];
     for (const { map, entries } of maps) {
@@ -176,9 +176,11 @@ export class Gossip {
 
   #admit(link: Link, map: string, entry: Entry): boolean {
     const { clock, wallMs, leadMs, timings } = this.#state;
-    // [C5] Peers whose walls were all ahead are left with clocks that are ahead, and with each other.
+    // [C5] Peers whose walls were all ahead are left with clocks that are ahead, not all as far, and with
+    // each other. Were there one whose clock is sound, this one would begin again.
     const isAhead = leadMs > 2 * timings.maxDriftMs;
-    if (!clock.observe(entry.time, isAhead ? wallMs + leadMs : wallMs)) {
+    const aheadMs = isAhead ? Math.max(leadMs, link.leadMs ?? 0) : 0;
+    if (!clock.observe(entry.time, wallMs + aheadMs)) {
       this.refused.drift += 1; // [C4]
       return false;
     }

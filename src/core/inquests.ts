@@ -38,7 +38,10 @@ export class Inquests {
   /** Our probe numbers, by which witnesses answer. */
   readonly #probes = new Map<number, PeerName>();
   #probeCount = 0;
-  /** When the last inquest about each member ended, and how many others it followed upon closely. */
+  /**
+   * When the last inquest about each member ended, and how many others it followed upon closely: for as long
+   * as that matters.
+   */
   readonly #ended = new Map<PeerName, { readonly at: Instant; readonly flaps: number }>();
 
   /** The membership that `#near` follows from. */
@@ -265,8 +268,15 @@ export class Inquests {
   }
 
   #close(subject: PeerName): void {
+    const { now, timings } = this.#state;
+    const flaps = this.#flapsOf(subject);
     this.#inquests.delete(subject);
-    this.#ended.set(subject, { at: this.#state.now, flaps: this.#flapsOf(subject) });
+    this.#ended.delete(subject); // It is the latest now, and stands last.
+    this.#ended.set(subject, { at: now, flaps });
+    for (const [name, { at }] of this.#ended) {
+      if (now - at < timings.silenceMs) break;
+      this.#ended.delete(name);
+    }
     for (const [probe, name] of this.#probes) if (name === subject) this.#probes.delete(probe);
     this.#state.membersChanged = true; // The address may be dialled in the ordinary way again.
   }

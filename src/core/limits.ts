@@ -111,6 +111,9 @@ export const SHUNNED_MAX = 1024;
 /** Addresses that a peer dials for joining. */
 export const JOIN_ADDRESSES_MAX = 256;
 
+/** Addresses of which it is remembered that they are one's own, or that it was said what is wrong there. */
+export const ADDRESSES_REMEMBERED_MAX = 4 * JOIN_ADDRESSES_MAX;
+
 /** Rows that a peer writes to defend its own one after another, without a wait. */
 export const ROW_WRITES_BURST_MAX = 8;
 

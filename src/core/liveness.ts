@@ -37,6 +37,7 @@ interface Watch {
   refutedAt: Instant;
 }
 
+/** Longest patience with one member, in ms: beyond a minute nobody is waited for. */
 const PATIENCE_MS_MAX = 60_000;
 
 /** Patience is halved whenever so much time has passed without another refutation, in ms. */
@@ -56,6 +57,11 @@ export class Liveness {
     if (watch === undefined || at <= watch.heardAt) return;
     watch.heardAt = at;
     if (watch.suspectedAt !== undefined && at > watch.suspectedAt) watch.suspectedAt = undefined;
+  }
+
+  /** [U3] A member whose row is forgotten is watched no longer. */
+  forget(name: PeerName): void {
+    this.#watches.delete(name);
   }
 
   /** When `name` was last heard; undefined if it is not watched. */

@@ -98,6 +98,7 @@ type Given = Verdict & { readonly time: Timestamp; readonly by: PeerName };
 /** [F1] Verdicts that are kept about one row. Four independent ones leave no doubt. */
 const VERDICTS_PER_ROW_MAX = 4;
 
+/** Length of what a verdict says of its reason, in UTF-16 code units. Ours are below 100. */
 const WHY_LENGTH_MAX = 200;
 const SEVERITY: Record<VerdictKind, number> = { suspect: 1, dead: 2, removed: 3 };
 

@@ -269,6 +269,7 @@ export class PeerState {
     const dropped = this.#forget(cut);
     for (const member of this.view.drop(dropped)) this.#memberChanged(member);
     const forgotten = dropped.find(({ map }) => map === MEMBERS)?.keys ?? [];
+    for (const name of forgotten) this.liveness.forget(name);
     if (forgotten.length > 0) this.membersChanged = true;
     this.#maySideHost = undefined;
     return [...forgotten];
@@ -350,8 +351,7 @@ export class PeerState {
     const news = this.#news;
     if (news.length === 0 && this.#dropped.length === 0) return replies;
     this.#news = [];
-    const dropped = this.#dropped;
-    this.#dropped = [];
+    const dropped = this.#takeDropped();
     for (const { maps, audience, except } of news) {
       if (audience !== "nobody") pusher.push(maps, audience, except);
     }
@@ -366,6 +366,17 @@ export class PeerState {
     const persist = { type: "persist" as const, maps, clockBound: this.#durableBound };
     const all = dropped.length > 0 ? { ...persist, dropped } : persist;
     return [all, ...pushes, ...replies];
+  }
+
+  /** What this step has dropped, and has not taken in anew since. */
+  #takeDropped(): MapKeys[] {
+    const dropped = this.#dropped.flatMap(({ map, keys }) => {
+      const held = this.replica.map(map);
+      const gone = keys.filter((key) => held.entry(key) === undefined);
+      return gone.length > 0 ? [{ map, keys: gone }] : [];
+    });
+    this.#dropped = [];
+    return dropped;
   }
 
   #sawRow(name: PeerName): void {

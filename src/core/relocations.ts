@@ -81,9 +81,10 @@ export class Relocations {
     const left: Relocation[] = [];
     for (const relocation of waiting) {
       const { caller, region, superseded } = relocation;
-      if (allocation?.region === region && successor === undefined) {
+      const isThere = allocation?.region === region && successor === undefined;
+      if (isThere && this.#isConfirmed(allocation)) {
         this.#answer(caller, { ok: true, value: { ...allocation, superseded } });
-      } else if (successor === region) left.push(relocation);
+      } else if (isThere || successor === region) left.push(relocation);
       else this.#answer(caller, timeout(shard, region, "the handoff has come to nothing"));
     }
     if (left.length > 0) this.#waiting.set(shard, left);
@@ -119,6 +120,12 @@ export class Relocations {
     if (member.status === "alive") return undefined;
     const state = member.status === "left" ? "has left" : `is ${member.status}`;
     return refuse("REGION_NOT_ALIVE", `${what}: "${region}" ${state}`);
+  }
+
+  /** [H7] Whether the entry stays as it is: a region with a host writes it anew before it serves. */
+  #isConfirmed({ region, writer }: Allocation): boolean {
+    const member = this.#state.view.membership.get(region);
+    return member?.row.hosts !== true || member.row.incarnation === writer;
   }
 
   /** Whether a shard's region is there and serves by a host. */

@@ -39,3 +39,45 @@ export function merged(parts: readonly Uint8Array[]): Uint8Array {
   doc.destroy();
   return update;
 }
+
+/** All text in a document, whatever types it stands in: one line for each piece. */
+export function textOf(doc: Doc): string {
+  const pieces: string[] = [];
+  // A type that nobody has asked for by its class yet is known by its items alone.
+  for (const type of doc.share.values()) collect(type as unknown as Container, pieces, 0);
+  return pieces.join("");
+}
+
+/** What Yjs keeps of a type: a list of items, and one for each key. */
+interface Container {
+  readonly _start: Piece | null;
+  readonly _map: ReadonlyMap<string, Piece>;
+}
+
+interface Piece {
+  readonly deleted: boolean;
+  readonly right: Piece | null;
+  readonly content: {
+    readonly str?: string;
+    readonly arr?: readonly unknown[];
+    readonly type?: Container;
+  };
+}
+
+/** Types within types that are looked into. */
+const TYPE_DEPTH_MAX = 32;
+
+function collect({ _start, _map }: Container, pieces: string[], depth: number): void {
+  if (depth > TYPE_DEPTH_MAX) return;
+  for (let piece = _start; piece !== null; piece = piece.right) take(piece, pieces, depth);
+  for (const piece of _map.values()) take(piece, pieces, depth);
+  pieces.push("\n");
+}
+
+function take({ deleted, content }: Piece, pieces: string[], depth: number): void {
+  if (deleted) return;
+  if (content.str !== undefined) pieces.push(content.str);
+  else if (content.type !== undefined) collect(content.type, pieces, depth + 1);
+  else
+    for (const value of content.arr ?? []) if (typeof value === "string") pieces.push(value, "\n");
+}

@@ -10,7 +10,7 @@
  */
 import type { PeerName, ShardId } from "../core/units.ts";
 import type { Items } from "../items/items.ts";
-import { difference, merged } from "./contents.ts";
+import { difference, documentOf, merged, textOf } from "./contents.ts";
 import { DOCUMENT_NAME_LENGTH_MAX, IDLE_MS, ROOMS_MAX, SYSTEM_PREFIX } from "./limits.ts";
 import type { DocumentMessage } from "./messages.ts";
 import { Room, type RoomPort } from "./room.ts";
@@ -23,9 +23,13 @@ export interface DocumentsPort {
   shardFor(document: string): ShardId | undefined;
   send(to: PeerName, message: DocumentMessage): void;
   isBusy(peer: PeerName): boolean;
+  /** Monotonic, in ms. */
   now(): number;
+  wallMs(): number;
   /** The content of a document that this region hosts has changed, or it was deleted. */
   changed(shard: ShardId, document: string): void;
+  /** A room hosts a document that only this peer writes. */
+  hosted(room: Room): void;
 }
 
 export class Documents {
@@ -38,6 +42,7 @@ export class Documents {
   /** Rooms here that follow others, by number. */
   readonly #followers = new Map<number, Room>();
   #lastSubscription = 0;
+  #lastClient = 0;
 
   constructor(port: DocumentsPort, items: Items) {
     this.#port = port;
@@ -58,7 +63,14 @@ export class Documents {
         const isWaiting = items.isWaiting(shard, document);
         return { count: version?.count ?? 0, bytes, isWaiting };
       },
-      changed: (room) => port.changed(room.shard, room.name),
+      changed: (room) => {
+        if (!room.isReadOnly) port.changed(room.shard, room.name);
+      },
+      hosted: (room) => port.hosted(room),
+      nextClient: () => {
+        this.#lastClient = Math.max(Math.floor(port.wallMs()), this.#lastClient + 1);
+        return this.#lastClient;
+      },
     };
   }
 
@@ -153,6 +165,17 @@ export class Documents {
     const isHere = room?.isHosting === true && room.shard === shard;
     const part = isHere ? room.updateFor() : merged(this.items.store.read(shard, document));
     this.items.compact(shard, document, [part]);
+  }
+
+  /** The text of a document of a shard that this region has; undefined where there is none. */
+  textOf(shard: ShardId, document: string): string | undefined {
+    const room = this.#rooms.get(document);
+    if (!this.items.has(shard, document)) return undefined;
+    if (room?.isHosting && room.shard === shard) return textOf(room.doc);
+    const doc = documentOf(this.items.store.read(shard, document));
+    const text = textOf(doc);
+    doc.destroy();
+    return text;
   }
 
   /** Deletes a document of a shard that this region has; returns the count to wait for. */

@@ -50,7 +50,14 @@ export type DocumentMessage =
   | { readonly type: "resync"; readonly sub: number }
   /** The document was deleted. */
   | { readonly type: "gone"; readonly sub: number }
-  | { readonly type: "query"; readonly query: number; readonly terms: readonly string[] }
+  /** Asks for the best `limit` documents by `terms`, each of which weighs so much. */
+  | {
+      readonly type: "query";
+      readonly query: number;
+      readonly terms: readonly string[];
+      readonly weights: readonly number[];
+      readonly limit: number;
+    }
   /** `rows`: document, shard, score and snippet in turn. `shards`: those that were searched. */
   | {
       readonly type: "found";
@@ -73,11 +80,11 @@ const FORMS = {
   refused: { sub: "count" },
   resync: { sub: "count" },
   gone: { sub: "count" },
-  query: { query: "count", terms: "list" },
-  found: { query: "count", rows: "list", shards: "list" },
+  query: { query: "count", terms: "texts", weights: "numbers", limit: "count" },
+  found: { query: "count", rows: "list", shards: "texts" },
 } as const;
 
-type Kind = "count" | "text" | "bytes" | "list";
+type Kind = "count" | "text" | "bytes" | "list" | "texts" | "numbers";
 
 const TYPES = Object.keys(FORMS) as DocumentMessage["type"][];
 
@@ -86,6 +93,8 @@ const IS: Readonly<Record<Kind, (value: unknown) => boolean>> = {
   text: (value) => typeof value === "string",
   bytes: (value) => value instanceof Uint8Array,
   list: Array.isArray,
+  texts: (value) => Array.isArray(value) && value.every((each) => typeof each === "string"),
+  numbers: (value) => Array.isArray(value) && value.every((each) => typeof each === "number"),
 };
 
 /** The message as an array that can be encoded. */

@@ -64,6 +64,10 @@ export interface RoomPort {
   ): { readonly count: number; readonly bytes: number; readonly isWaiting: boolean };
   /** A document that this room hosts has changed. */
   changed(room: Room): void;
+  /** This room hosts a document from now on that is only written here. */
+  hosted(room: Room): void;
+  /** A client id for a document that is only written here, higher than any before. */
+  nextClient(): number;
 }
 
 type Role =
@@ -280,8 +284,8 @@ export class Room {
   }
 
   /** Changes the document by this peer itself. */
-  write(change: (doc: Doc) => void): void {
-    this.#doc.transact(() => change(this.#doc), ELSEWHERE);
+  write(change: () => void): void {
+    this.#doc.transact(change, ELSEWHERE);
   }
 
   /** The document was deleted: nobody is at it any more. */
@@ -376,9 +380,13 @@ export class Room {
     const parts = this.isReadOnly ? [] : this.#port.read(this.shard, this.name);
     const doc = documentOf(parts);
     const wasEmpty = before.store.clients.size === 0;
-    const own = wasEmpty ? undefined : encodeStateAsUpdate(before);
+    const own = wasEmpty || this.isReadOnly ? undefined : encodeStateAsUpdate(before);
     this.#role = { type: "hosting" };
     this.#replaceDoc(doc);
+    if (this.isReadOnly) {
+      doc.clientID = this.#port.nextClient();
+      this.#port.hosted(this);
+    }
     // What this peer's clients have and the store has not, and the other way round.
     if (own !== undefined) applyUpdate(doc, own, ELSEWHERE);
     const news = encodeStateAsUpdate(doc, state);

@@ -23,6 +23,12 @@ export function splitAddress(text: string): HostAndPort | undefined {
   return { host, port };
 }
 
+/** Splits what a user names a peer by: `host:port`, or the same behind `http://` or `https://`. */
+export function splitUrl(text: string): { readonly scheme: string; readonly address: Address } {
+  const [, scheme = "", address = ""] = /^(https?:\/\/)?(.*?)\/?$/.exec(text) ?? [];
+  return { scheme, address };
+}
+
 /**
  * Splits an address that a user wrote. Throws a `TypeError` that says what is wrong with it.
  * Port 0 is an address to listen on, and none to dial.

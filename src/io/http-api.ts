@@ -23,6 +23,7 @@ import {
   fieldOf,
   frequenciesOf,
   objectOf,
+  readInteger,
   shardOf,
   valuesOf,
 } from "./http-fields.ts";
@@ -136,6 +137,12 @@ function addReads(app: FastifyInstance, served: ServedPeer): void {
       valuesOf(request.query, "term"),
     );
     return { documents, frequencies: objectOf(frequencies), ...coverage };
+  });
+  app.get("/v1/search", async (request) => {
+    const [words = ""] = valuesOf(request.query, "q");
+    const { limit } = request.query as { limit?: unknown };
+    const most = limit === undefined ? {} : { limit: readInteger("limit", limit, 1, 1000) };
+    return served.search(words, most);
   });
   const streams = new EventStreams();
   app.get("/v1/events", { exposeHeadRoute: false }, (_request, reply) => {

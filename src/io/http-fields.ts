@@ -7,7 +7,7 @@ import { HearsayError } from "../core/error.ts";
 import { NAME_PATTERN } from "../core/units.ts";
 
 /** What a query says once or more often. */
-export function valuesOf(query: unknown, name: "document" | "term"): string[] {
+export function valuesOf(query: unknown, name: "document" | "term" | "q"): string[] {
   const value = (query as Readonly<Record<string, string | string[]>>)[name];
   if (value === undefined) throw badRequest(`the query names no ${name}`);
   return typeof value === "string" ? [value] : value;

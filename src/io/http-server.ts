@@ -9,20 +9,23 @@
  * kilobytes, and an error on its socket ends that socket only [S4, S5].
  *
  * Clients are let in by `client-access.ts`, before anything else is done for them; peers by the
- * handshake of their link [S2].
+ * handshake of their link [S2]. Both come over TLS where this peer has a certificate [S3].
  */
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo, Socket } from "node:net";
+import { createServer as createTlsServer } from "node:https";
+import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { HearsayError } from "../core/error.ts";
-import { LINKS_MAX } from "../core/limits.ts";
+import { HANDSHAKE_TIMEOUT_MS, LINKS_MAX } from "../core/limits.ts";
 import { formatAddress, type HostAndPort } from "./addresses.ts";
 import type { ClientAccess } from "./client-access.ts";
 import { answerOn, answerTo, answerWith, type ErrorAnswer, FAULT } from "./http-errors.ts";
+import { IdleConnections } from "./idle-connections.ts";
 import type { Origins } from "./origin.ts";
 import { RPC_PATH } from "./rpc-channel.ts";
 import type { ServedPeer } from "./served-peer.ts";
+import type { Credentials } from "./tls.ts";
 import { PEER_PATH } from "./websocket-transport.ts";
 
 /** Size of a request's headers, its path and query included, in bytes: hundreds of document names. */
@@ -40,6 +43,12 @@ const TIMEOUT_CHECK_MS = 1000;
 /** Connections at once: all links there may be, and as many clients. Others are closed at once. */
 const CONNECTIONS_MAX = 2 * LINKS_MAX;
 
+/**
+ * Connections at once that ask for nothing; one more closes the one that has been silent for longest. Half
+ * of what there may be beside links.
+ */
+const IDLE_CONNECTIONS_MAX = LINKS_MAX / 2;
+
 /** How long answers under way may take once the server closes, in ms. */
 const CLOSE_TIMEOUT_MS = 250;
 
@@ -52,6 +61,8 @@ export interface HttpServerOptions {
   readonly served: ServedPeer;
   /** Decides what clients may do. Peers do not come by here. */
   readonly access: ClientAccess;
+  /** The certificate of this peer. Undefined: nothing is encrypted. */
+  readonly credentials?: Credentials | undefined;
   /** Takes over a socket that asks for an upgrade at `PEER_PATH`. */
   readonly onPeerUpgrade: AcceptUpgrade;
   /** The same at `RPC_PATH`, for clients. */
@@ -64,27 +75,32 @@ export interface HttpServerOptions {
   readonly onFault: (error: unknown) => void;
 }
 
+const SERVER_OPTIONS = {
+  maxHeaderSize: HEADER_BYTES_MAX,
+  headersTimeout: HEADERS_TIMEOUT_MS,
+  requestTimeout: REQUEST_TIMEOUT_MS,
+  connectionsCheckingInterval: TIMEOUT_CHECK_MS,
+  noDelay: true,
+};
+
 type Answer = (request: IncomingMessage, response: ServerResponse) => void;
 
 export class HttpServer {
   readonly #options: HttpServerOptions;
   readonly #server: Server;
+  readonly #idle = new IdleConnections(IDLE_CONNECTIONS_MAX);
   /** The API, from the first request on. */
   #api: Promise<Answer> | undefined;
   #closed: Promise<void> | undefined;
 
   constructor(options: HttpServerOptions) {
     this.#options = options;
-    this.#server = createServer({
-      maxHeaderSize: HEADER_BYTES_MAX,
-      headersTimeout: HEADERS_TIMEOUT_MS,
-      requestTimeout: REQUEST_TIMEOUT_MS,
-      connectionsCheckingInterval: TIMEOUT_CHECK_MS,
-      noDelay: true,
-    });
+    this.#server = createPort(options.credentials);
     this.#server.maxConnections = CONNECTIONS_MAX; // [S4]
     // [S5] Also after an upgrade, whoever holds the socket then: without it the process would end.
     this.#server.on("connection", (socket) => socket.on("error", ignore));
+    this.#server.on("secureConnection", (socket) => socket.on("error", ignore));
+    this.#idle.watch(this.#server);
     this.#server.on("request", (request, response) => this.#answer(request, response));
     this.#server.on("upgrade", (request, socket, head) => this.#upgrade(request, socket, head));
     this.#server.on("clientError", (error, socket) => refuseClient(error, socket));
@@ -142,6 +158,7 @@ export class HttpServer {
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    this.#idle.release(socket);
     const [path = ""] = (request.url ?? "").split("?");
     const { onPeerUpgrade, onClientUpgrade, upgradeAt } = this.#options;
     // [S2] Other doors, and nothing behind them is shared.
@@ -155,6 +172,30 @@ export class HttpServer {
       answerOn(socket, answerWith(426));
     } else accept(request, socket, head);
   }
+}
+
+/**
+ * A server that speaks TLS where there are credentials. [S3] A certificate is asked of everybody and needed
+ * by peers only, whose handshake sees to that: clients have tokens.
+ */
+export function createPort(credentials: Credentials | undefined): Server {
+  if (credentials === undefined) return createServer(SERVER_OPTIONS);
+  let contents = credentials.contents;
+  const server = createTlsServer({
+    ...SERVER_OPTIONS,
+    ...contents,
+    requestCert: true,
+    rejectUnauthorized: false,
+    handshakeTimeout: HANDSHAKE_TIMEOUT_MS, // [S9]
+  });
+  server.prependListener("connection", () => {
+    if (credentials.contents === contents) return;
+    contents = credentials.contents;
+    server.setSecureContext(contents); // For this connection already.
+  });
+  // What goes wrong before a connection is encrypted is a stranger's affair, and closed already.
+  server.on("tlsClientError", ignore);
+  return server;
 }
 
 /** The answer to a request that may not be made; undefined when it may. */
@@ -193,4 +234,4 @@ function listenError(address: string, error: unknown): HearsayError {
       });
 }
 
-function ignore(this: Socket): void {}
+function ignore(): void {}

@@ -7,6 +7,7 @@ const LINKS: readonly (readonly [path: string, what: string])[] = [
   ["/v1/shards", "all shards: their region, and how it is"],
   ["/v1/allocations", "the table: which region hosts which shard, and its fencing token"],
   ["/v1/route?document=readme", "where a document belongs"],
+  ["/v1/search?q=shard", "documents with these words"],
   ["/v1/events", "changes as they happen"],
   ["/metrics", "for Prometheus"],
   ["/readyz", "whether this peer serves"],

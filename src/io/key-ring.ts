@@ -18,6 +18,7 @@ export type Secrets = string | readonly string[];
 /** Fewest characters of a secret: 96 bits, if they are random. */
 const SECRET_LENGTH_MIN = 16;
 
+/** Most characters of a secret: far above what any generator makes. */
 const SECRET_LENGTH_MAX = 1024;
 
 const NAME_OF = "hearsay key name";

@@ -28,6 +28,7 @@ import { HostRunner, type RunnableHost } from "./host-runner.ts";
 import { createIncarnation } from "./incarnation.ts";
 import { Runtime } from "./runtime.ts";
 import type { Opened, Store } from "./store.ts";
+import type { Credentials } from "./tls.ts";
 import { type Traffic, WebSocketTransport } from "./websocket-transport.ts";
 
 /** The protocol versions that this code speaks: the first one only. */
@@ -47,6 +48,8 @@ export interface LifeOptions {
   readonly clock: Clock;
   /** The secrets of this peer, as they are now. */
   readonly keys: () => KeyRing;
+  /** Its certificate, where links are encrypted. */
+  readonly credentials: Credentials | undefined;
   readonly onChange: (change: Change) => void;
   /** Something for the services of this peer. It must not throw. */
   readonly onDelivery: (delivery: Delivery) => void;
@@ -124,6 +127,7 @@ export class Life {
         ...this.machine.identity(clock.now(), clock.wallMs()),
       }),
       keys: options.keys,
+      credentials: options.credentials,
       sink: (event) => this.deliver(event),
       dialTimeoutMs: options.machine.timings.dialTimeoutMs,
       flushMs: options.machine.timings.flushMs,

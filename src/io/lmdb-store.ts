@@ -90,7 +90,7 @@ export class LmdbStore implements Store {
       await this.#write("open", (records) => {
         const { name, cluster } = this.#options;
         put(records, LABEL_KEY, encodeRecord(LABEL_KEY, [STORE_FORMAT, name, cluster]));
-        return records.put(START_KEY, encodeRecord(START_KEY, [startedMs]));
+        put(records, START_KEY, encodeRecord(START_KEY, [startedMs]));
       });
       return { image, startedMs };
     } catch (error) {
@@ -115,7 +115,7 @@ export class LmdbStore implements Store {
       for (const { map, keys } of dropped) {
         for (const key of keys) records.remove(entryKey(map, key)).catch(ignore);
       }
-      return records.put(CLOCK_KEY, encodeRecord(CLOCK_KEY, [this.#clockBound]));
+      put(records, CLOCK_KEY, encodeRecord(CLOCK_KEY, [this.#clockBound]));
     });
   }
 
@@ -126,7 +126,7 @@ export class LmdbStore implements Store {
       for (const key of [...database.getKeys({})]) {
         if (readEntryKey(key) !== undefined) records.remove(key).catch(ignore);
       }
-      return records.put(CLOCK_KEY, encodeRecord(CLOCK_KEY, [0]));
+      put(records, CLOCK_KEY, encodeRecord(CLOCK_KEY, [0]));
     });
   }
 
@@ -218,17 +218,18 @@ export class LmdbStore implements Store {
   }
 
   /** One transaction; resolves when it is on the disk, and the disk is still there. */
-  #write(action: string, change: (records: Records) => Promise<unknown>): Promise<void> {
+  #write(action: string, change: (records: Records) => void): Promise<void> {
     const written = this.#transact(action, change);
     this.#lastWrite = written;
     return written;
   }
 
-  async #transact(action: string, change: (records: Records) => Promise<unknown>): Promise<void> {
+  async #transact(action: string, change: (records: Records) => void): Promise<void> {
     const database = this.#now(action);
     if (this.#failed !== undefined) throw this.#failed;
     try {
-      await change(database); // Commits are in order: all before this one is on the disk, too.
+      // Without it what is written is cut into transactions wherever the writing thread happens to be.
+      await database.batch(() => change(database));
       const { ino } = statSync(join(this.#path, DATA_FILE));
       if (ino !== this.#inode) throw new Error("its file was replaced");
     } catch (error) {
@@ -261,7 +262,7 @@ export class LmdbStore implements Store {
   }
 }
 
-/** For all parts of a transaction but the last, whose promise speaks for the whole. */
+/** For the parts of a transaction: its own promise speaks for the whole. */
 function put(records: Records, key: Uint8Array, record: Uint8Array): void {
   records.put(key, record).catch(ignore);
 }

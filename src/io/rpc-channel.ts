@@ -15,6 +15,7 @@ import { WebSocket } from "ws";
 import { FRAME_FRAGMENTS_MAX, RPC_ANSWER_BYTES_MAX } from "../core/limits.ts";
 import type { Address } from "../core/units.ts";
 import { closeStatus, codeOfStatus, type LinkCloseCode } from "../wire/close-code.ts";
+import { isTlsRefusal, TLS_VERSION } from "./tls.ts";
 
 /** The path of the HTTP server at which clients are accepted. */
 export const RPC_PATH = "/rpc";
@@ -128,7 +129,10 @@ export class WebSocketChannel implements Channel {
   }
 
   #noticeError(error: Error & { code?: string }): void {
-    this.#reason ??= REASONS.get(error.code) ?? "could not be made, or was cut";
+    const isUntrusted = isTlsRefusal(error);
+    const standard = isUntrusted ? `failed by TLS: ${error.code}` : "could not be made, or was cut";
+    this.#reason ??= REASONS.get(error.code) ?? standard;
+    if (isUntrusted) this.#code ??= "AUTH_FAILED";
     // What WebSocket refuses it also closes, with a status of its own.
     if (error.code === "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH") this.#code ??= "FRAME_TOO_LARGE";
     else if (error.code?.startsWith("WS_ERR_")) this.#code ??= "MALFORMED_FRAME";
@@ -163,13 +167,23 @@ const REASONS: ReadonlyMap<unknown, string> = new Map([
  */
 const generateMask = (mask: Buffer): void => void mask.fill(0);
 
-/** Returns a function that dials peers, with a token for those that want one. */
-export function dialWith(token: string | undefined): Dial {
+/** How a client shows who it is, and what it wants to see of a peer. */
+export interface DialOptions {
+  /** For peers that want one. */
+  readonly token: string | undefined;
+  /** Over TLS, to a host that has its certificate from these authorities in PEM, or from the system's. */
+  readonly tls: { readonly ca: string | undefined } | undefined;
+}
+
+/** Returns a function that dials peers. */
+export function dialWith({ token, tls }: DialOptions): Dial {
   const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+  const trust = tls?.ca === undefined ? {} : { ca: tls.ca };
   return (address, listener) => {
-    const socket = new WebSocket(`ws://${address}${RPC_PATH}`, {
+    const socket = new WebSocket(`${tls ? "wss" : "ws"}://${address}${RPC_PATH}`, {
       ...RPC_SOCKET_OPTIONS,
       ...{ maxPayload: RPC_ANSWER_BYTES_MAX, generateMask, headers },
+      ...(tls && { ...TLS_VERSION, ...trust }),
     });
     return new WebSocketChannel(socket, listener);
   };

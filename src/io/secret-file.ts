@@ -1,5 +1,6 @@
 /**
- * Secrets in a file: one a line, the most wanted first, read anew when the file has changed.
+ * Secrets in a file: one a line, the most wanted first, read anew when the file has changed. Keys and
+ * certificates are read in the same way, though others may read the latter.
  *
  * A file that others on the machine can read keeps no secret, so it is refused. One that cannot be read
  * at the moment, because it is being replaced, leaves what was read before in force; the caller decides
@@ -10,40 +11,53 @@ import { readFileSync, statSync } from "node:fs";
 /** Permissions of anyone but the owner. */
 const OTHERS_MASK = 0o077;
 
-/** Size of a file of secrets or tokens, in bytes. */
+/** Size of a file of secrets, tokens or certificates, in bytes. */
 const SECRET_FILE_BYTES_MAX = 65_536;
 
-/** The lines of a file that is its owner's alone: blank ones and those that begin with # left out. */
+/** A file that is its owner's alone, unless it is said to be open to others. */
 export class SecretFile {
   readonly path: string;
+  readonly #isSecret: boolean;
+  #text = "";
   #lines: readonly string[] = [];
   /** What the file looked like when it was read. */
   #seen = "";
 
-  constructor(path: string) {
+  constructor(path: string, audience: "owner" | "open" = "owner") {
     this.path = path;
+    this.#isSecret = audience === "owner";
   }
 
-  /** Throws a TypeError when the file cannot be read, or not by its owner alone. */
+  /** What it holds now. Throws a TypeError when it cannot be read, or not by its owner alone. */
+  text(): string {
+    this.#read();
+    return this.#text;
+  }
+
+  /** Its lines, blank ones and those that begin with # left out: the same list until it changes. */
   lines(): readonly string[] {
+    this.#read();
+    return this.#lines;
+  }
+
+  #read(): void {
     const stats = this.#try(() => statSync(this.path));
     const { mtimeMs, ino, size, mode } = stats;
     if (!stats.isFile()) throw new TypeError(`Cannot read ${this.path}: it is no file`);
     if (size > SECRET_FILE_BYTES_MAX)
       throw new TypeError(`Cannot read ${this.path}: it is too large`);
-    if (process.platform !== "win32" && (mode & OTHERS_MASK) !== 0) {
+    if (this.#isSecret && process.platform !== "win32" && (mode & OTHERS_MASK) !== 0) {
       throw new TypeError(`Cannot use ${this.path}: others may read it; "chmod 600" changes that`);
     }
     const looks = `${mtimeMs} ${ino} ${size}`;
     if (looks !== this.#seen) {
-      const text = this.#try(() => readFileSync(this.path, "utf8"));
-      this.#lines = text
+      this.#text = this.#try(() => readFileSync(this.path, "utf8"));
+      this.#lines = this.#text
         .split("\n")
         .map((line) => line.trim())
         .filter((line) => line !== "" && !line.startsWith("#"));
       this.#seen = looks;
     }
-    return this.#lines;
   }
 
   #try<T>(read: () => T): T {

@@ -69,6 +69,8 @@ export interface ServedPeer {
   release(shard: ShardId): Promise<Released>;
   publishFrequencies(shard: ShardId, contribution: Contribution): Promise<Publication>;
   globalDf(terms: Iterable<string>): GlobalDf;
+  /** The best documents for some words. */
+  search(words: string, options: { readonly limit?: number }): Promise<unknown>;
   rebalance(options: RebalanceOptions): Promise<Move[]>;
   pins(): Pin[];
   drain(region: PeerName, options: { undo: boolean }): Promise<void>;

@@ -10,7 +10,7 @@
  * The HTTP server belongs to the peer, since it serves more than links; it hands over the sockets
  * that want to be upgraded. Every transport passes `test/contract/transport-contract.ts`.
  *
- * Rules: SPEC.md, F5, G1, G6, S1, S4, S5 and S9.
+ * Rules: SPEC.md, F5, G1, G6, S1, S3, S4, S5, S7 and S9.
  */
 import { randomBytes } from "node:crypto";
 import type { IncomingMessage } from "node:http";
@@ -33,6 +33,7 @@ import { Outbox } from "../wire/outbox.ts";
 import { type KeyRing, NO_KEYS } from "../wire/proof.ts";
 import { splitAddress } from "./addresses.ts";
 import { type Ending, PeerLink } from "./peer-link.ts";
+import { type Credentials, certifiedNames, isTlsRefusal } from "./tls.ts";
 import { flushAfter } from "./turn.ts";
 
 /** The path of the HTTP server at which peers are accepted. */
@@ -67,6 +68,8 @@ export interface WebSocketTransportOptions {
   readonly sink: (event: TransportEvent) => void;
   /** The secrets of this peer; asked again for every handshake. Default: none. */
   readonly keys?: () => KeyRing;
+  /** The certificate of this peer, where links are encrypted. Default: they are not. */
+  readonly credentials?: Credentials | undefined;
   /** Time until a dial must have opened a link, in ms [G8]. */
   readonly dialTimeoutMs: number;
   /** How long messages are collected, in ms. Default 0: until the turn is over. */
@@ -119,6 +122,7 @@ export class WebSocketTransport {
   constructor(options: WebSocketTransportOptions) {
     this.#options = {
       keys: () => NO_KEYS,
+      credentials: undefined,
       handshakeTimeoutMs: HANDSHAKE_TIMEOUT_MS,
       handshakesMax: HANDSHAKES_MAX,
       linksMax: LINKS_MAX,
@@ -166,7 +170,9 @@ export class WebSocketTransport {
       // Peers send no Origin. A browser does, on behalf of a page that has no business here.
       refuseUpgrade(socket, "403 Forbidden");
     } else {
-      this.#server.handleUpgrade(request, socket, head, (accepted) => this.#accept(accepted));
+      this.#server.handleUpgrade(request, socket, head, (accepted) =>
+        this.#accept(accepted, socket),
+      );
     }
   }
 
@@ -212,36 +218,43 @@ export class WebSocketTransport {
 
   /** Starts connecting; undefined for what cannot be an address of anybody. */
   #connect(address: Address): WebSocket | undefined {
-    const url = `ws://${address}${PEER_PATH}`;
+    const { credentials } = this.#options;
+    const url = `${credentials ? "wss" : "ws"}://${address}${PEER_PATH}`;
     if (splitAddress(address) === undefined || !URL.canParse(url)) return undefined;
-    return new WebSocket(url, { ...SOCKET_OPTIONS, generateMask });
+    const options = { ...SOCKET_OPTIONS, generateMask };
+    if (credentials === undefined) return new WebSocket(url, options);
+    // [S7] Hosts are not looked at: names are, when the other end has said its own.
+    const checkServerIdentity = (): undefined => undefined;
+    const secure = { secureContext: credentials.context, checkServerIdentity };
+    return new WebSocket(url, { ...options, ...(secure as object) });
   }
 
-  #accept(socket: WebSocket): void {
+  #accept(socket: WebSocket, stream: Duplex): void {
     const [oldest] = this.#handshakes;
     if (oldest !== undefined && this.#handshakes.size >= this.#options.handshakesMax) {
       this.#handshakes.delete(oldest);
       oldest.abandon("RATE_LIMITED"); // [S4] Whoever is honest needs a few ms, and is long done.
     }
-    this.#handshakes.add(this.#add(socket, "acceptor"));
+    this.#handshakes.add(this.#add(socket, "acceptor", undefined, stream));
   }
 
-  #add(socket: WebSocket, role: "acceptor"): PeerLink;
+  #add(socket: WebSocket, role: "acceptor", dial: undefined, stream: Duplex): PeerLink;
   #add(socket: WebSocket, role: "dialler", dial: number): PeerLink;
-  #add(socket: WebSocket, role: "acceptor" | "dialler", dial?: number): PeerLink {
+  #add(
+    socket: WebSocket,
+    role: "acceptor" | "dialler",
+    dial: number | undefined,
+    accepted?: Duplex,
+  ): PeerLink {
     this.#lastLink += 1;
     const link = this.#lastLink;
     let wasOpened = false;
+    let stream = accepted;
+    if (accepted === undefined) socket.on("upgrade", (response) => (stream = response.socket));
     const { dialTimeoutMs, handshakeTimeoutMs } = this.#options;
     const peerLink = new PeerLink({
       socket,
-      createHandshake: () =>
-        new Handshake(
-          role,
-          this.#options.identity(),
-          randomBytes(NONCE_BYTES),
-          this.#options.keys(),
-        ),
+      createHandshake: () => this.#handshakeOver(stream, role),
       timeoutMs: role === "dialler" ? dialTimeoutMs : handshakeTimeoutMs,
       listener: {
         onOpened: (remote) => {
@@ -267,6 +280,15 @@ export class WebSocketTransport {
     return peerLink;
   }
 
+  #handshakeOver(stream: Duplex | undefined, role: "acceptor" | "dialler"): Handshake {
+    const { identity, keys, credentials } = this.#options;
+    const own = identity();
+    const nonce = randomBytes(NONCE_BYTES);
+    if (credentials === undefined) return new Handshake(role, own, nonce, keys());
+    const names = certifiedNames(stream, own.cluster);
+    return new Handshake(role, own, nonce, keys(), (name) => names.has(name));
+  }
+
   #tell(event: TransportEvent): void {
     if (this.#closed === undefined) this.#options.sink(event);
   }
@@ -279,7 +301,8 @@ function linkClosed(link: LinkId, { clean, code }: Ending): TransportEvent {
 
 function dialFailed(dial: number, { code, error }: Ending): TransportEvent {
   const failure = failureOf(code, error);
-  const said = failure === "rejected" && isErrorCode(code) ? { code } : {};
+  const why = code === undefined && isTlsRefusal(error) ? "AUTH_FAILED" : code;
+  const said = failure === "rejected" && isErrorCode(why) ? { code: why } : {};
   return { type: "dial-failed", dial, failure, ...said };
 }
 
@@ -287,6 +310,7 @@ function dialFailed(dial: number, { code, error }: Ending): TransportEvent {
 function failureOf(code: LinkCloseCode | undefined, error: unknown): DialFailure {
   if (code === "SELF") return "self";
   if (code !== undefined) return code === "TIMEOUT" ? "unreachable" : "rejected";
+  if (isTlsRefusal(error)) return "rejected";
   if (isAllOf(error, REFUSED)) return "refused";
   return isAllOf(error, RESET) ? "reset" : "unreachable";
 }

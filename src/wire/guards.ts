@@ -15,6 +15,7 @@ export const MS_MAX = 2 ** 42;
 /** A DNS name, an IPv4 address or an IPv6 address in brackets, then a port. */
 const ADDRESS_PATTERN = /^(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})$/;
 
+/** The highest port: 16 bits. */
 const PORT_MAX = 65_535;
 
 /** Whether `value` is an integer from `min` to `max`, both included. */

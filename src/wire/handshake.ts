@@ -25,11 +25,11 @@
  *
  * Both ends have a secret in common, or neither has one; anything else is refused with `AUTH_FAILED`.
  * What is proved, and how keys are chosen, is in `proof.ts`. A peer without a secret proves nothing, by
- * an empty proof.
+ * an empty proof. Where links are encrypted, the name must be that of the other end's certificate, too.
  *
  * Deliberately absent: time. Whoever holds the socket closes it when this takes too long [S9].
  *
- * Rules: SPEC.md, S1, S4 and S5.
+ * Rules: SPEC.md, S1, S4, S5 and S7.
  */
 import { assert } from "../core/assert.ts";
 import type { Era } from "../core/eras.ts";
@@ -115,6 +115,7 @@ type Refuse = Extract<HandshakeStep, { readonly type: "refuse" }>;
 export const NONCE_BYTES = 16;
 
 const MAGIC = "hearsay";
+/** The highest protocol version that can be spoken of: 16 bits. */
 const VERSION_MAX = 65_535;
 const LIMITS: ByteLimits = { bytesMax: HANDSHAKE_FRAME_BYTES_MAX, elementsMax: 64 };
 
@@ -149,16 +150,27 @@ export class Handshake {
   readonly #identity: Identity;
   readonly #nonce: Uint8Array;
   readonly #keys: KeyRing;
+  readonly #mayBe: (name: PeerName) => boolean;
   #state: State;
   /** The other end, once its hello or welcome was good. */
   #introduction: Introduction | undefined;
 
-  /** `nonce` is 16 random bytes that no other handshake has had. */
-  constructor(role: Role, identity: Identity, nonce: Uint8Array, keys: KeyRing = NO_KEYS) {
+  /**
+   * `nonce` is 16 random bytes that no other handshake has had. `mayBe` says whether the other end may be
+   * called that, by its certificate; default: any name.
+   */
+  constructor(
+    role: Role,
+    identity: Identity,
+    nonce: Uint8Array,
+    keys: KeyRing = NO_KEYS,
+    mayBe: (name: PeerName) => boolean = () => true,
+  ) {
     assert(nonce.length === NONCE_BYTES, "a nonce has 16 bytes");
     assert(keys.ids.length <= KEYS_MAX, "a peer has few keys");
     this.#role = role;
     this.#keys = keys;
+    this.#mayBe = mayBe;
     this.#identity = identity;
     this.#nonce = nonce;
     this.#state = role === "dialler" ? "expecting-welcome" : "expecting-hello";
@@ -198,6 +210,9 @@ export class Handshake {
   #takeIntroduction(kind: "hello" | "welcome", fields: readonly unknown[]): HandshakeStep {
     const introduction = readIntroduction(fields, this.#identity, this.#keys);
     if ("code" in introduction) return introduction;
+    if (!this.#mayBe(introduction.remote.name)) {
+      return refuse("AUTH_FAILED", "Cannot link with a peer without a certificate of its name"); // [S7]
+    }
     this.#introduction = introduction;
     if (kind === "hello") return { type: "wait", reply: this.#introduce("welcome") };
     const refusal = this.#judgeProof(fields[PROOF_FIELD], introduction);

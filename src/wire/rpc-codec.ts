@@ -105,6 +105,7 @@ export type DecodedRpcFrame<M extends RpcMessage> =
 const CODE_PATTERN = /^[A-Z][A-Z_]{0,31}$/;
 const REASON_LENGTH_MAX = 4096;
 
+/** Length of the name of a method, in UTF-16 code units. Ours are below 32. */
 const METHOD_LENGTH_MAX = 64;
 
 /** The number that each message begins with. Never given to another; 0 is none. */

@@ -33,6 +33,7 @@ const BENCHES: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>
   df: () => import("./df.ts"),
   rpc: () => import("./rpc.ts"),
   live: () => import("./live.ts"),
+  security: () => import("./security.ts"),
 };
 
 process.exitCode = await main(process.argv.slice(2));

@@ -46,19 +46,9 @@ async function jsonOf(peer: PeerRun, ...args: string[]): Promise<unknown> {
 
 test.each([
   ...["start", "dev", "status", "members", "allocations", "shards", "allocate", "release"],
-  ...[
-    "route",
-    "rebalance",
-    "drain",
-    "replicas",
-    "tick",
-    "watch",
-    "live",
-    "leave",
-    "index",
-    "df",
-    "repair",
-  ],
+  ...["route", "rebalance", "drain", "replicas", "tick", "watch", "leave", "index", "df", "repair"],
+  "search",
+  "live",
 ])("hearsay %s --help explains itself and does nothing", async (command) => {
   const { code, stdout, stderr } = await run([command, "--help"]);
   expect({ code, stderr }).toEqual({ code: 0, stderr: "" });

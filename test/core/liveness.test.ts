@@ -147,3 +147,14 @@ test("[F2] who was heard after the lateness is not heard from the future", () =>
   liveness.forgive(60_000, 60_000);
   expect(liveness.heardAt("b")).toBe(60_000);
 });
+
+test("[U3] a member that is forgotten is watched no longer, and anew when it comes back", () => {
+  const liveness = watching();
+  liveness.suspect("b", 2000);
+  liveness.forget("b");
+  expect([liveness.heardAt("b"), liveness.isSuspect("b")]).toEqual([undefined, false]);
+  liveness.heard("b", 3000); // A link that still stands makes it no member.
+  expect(liveness.heardAt("b")).toBeUndefined();
+  liveness.sawRow(rewritten(9), 4000);
+  expect(liveness.heardAt("b")).toBe(4000);
+});

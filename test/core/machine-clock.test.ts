@@ -296,3 +296,19 @@ test("[C5] a peer whose clock was far ahead and that is alone goes on with what 
   expect(effectsOf(driven.pass(3000), "reset")).toEqual([]);
   expect(driven.machine.isReady).toBe(true);
 });
+
+test("[C5] peers whose clocks are all ahead, and not all as far, take each other's", () => {
+  const MINUTE_MS = 60_000;
+  const image = { clockBound: at(HOUR_MS), maps: [] };
+  const driven = new HandDriven("a", { image });
+  driven.start();
+  driven.pass(100);
+  driven.open(1, "b");
+  const entry = (key: string) => allocationEntry(key, "b", HOUR_MS + MINUTE_MS, life("b"));
+  driven.receive(1, heartbeat({ leadMs: 3 }));
+  driven.delta(1, "allocations", entry("shard-0")); // Not from one whose clock is sound.
+  driven.receive(1, heartbeat({ leadMs: HOUR_MS + MINUTE_MS }));
+  driven.delta(1, "allocations", entry("shard-1"));
+  const taken = driven.machine.allocationEntries().filter(({ writer }) => writer === life("b"));
+  expect(taken.map(({ key }) => key)).toEqual(["shard-1"]);
+});

@@ -1,6 +1,11 @@
 import { expect, test } from "vitest";
 import type { Effect } from "../../src/core/effect.ts";
-import { DIALS_BURST_MAX, DIALS_PER_SECOND_MAX, MEMBERS_MAX } from "../../src/core/limits.ts";
+import {
+  ADDRESSES_REMEMBERED_MAX,
+  DIALS_BURST_MAX,
+  DIALS_PER_SECOND_MAX,
+  MEMBERS_MAX,
+} from "../../src/core/limits.ts";
 import { MEMBERS } from "../../src/core/membership.ts";
 import type { Entry } from "../../src/core/message.ts";
 import { Overlay } from "../../src/core/overlay.ts";
@@ -148,6 +153,8 @@ test("[G10] more members than a replica may hold close their link, which is not 
   expect(effectsOf(effects, "notify").map(({ change }) => change)).toContainEqual(
     expect.objectContaining({ type: "warning", code: "BUFFER_FULL" }),
   );
+  // What was on its way already is not looked at again, frame by frame.
+  expect(driven.delta(1, MEMBERS, ...rows(2 * MEMBERS_MAX, 1024))).toEqual([]);
   driven.step({ type: "link-closed", link: 1, clean: true, code: "BUFFER_FULL" });
   expect(closes(driven.open(2, "teller"))).toEqual(["2 BUFFER_FULL"]);
   driven.step({ type: "link-closed", link: 2, clean: true, code: "BUFFER_FULL" });
@@ -165,4 +172,35 @@ test("[G10] a newcomer that finds no room among the members stops and says so", 
   for (let at = 0; at < MEMBERS_MAX; at += 1024) driven.delta(1, MEMBERS, ...rows(at, 1024));
   const effects = driven.receive(1, { type: "done", exchange: 2 });
   expect(effectsOf(effects, "stop")).toMatchObject([{ code: "BUFFER_FULL" }]);
+});
+
+test("[U3] what is said about an address is said once, and of very many addresses the oldest is forgotten", () => {
+  const a = new HandDriven("a", { join: ["first:1"], timings: { ...TIMINGS.lan } });
+  const warnings: string[] = [];
+  const settle = (effects: Effect[]): void => {
+    for (const effect of effects) {
+      if (effect.type === "notify" && effect.change.type === "warning") {
+        warnings.push(effect.change.message);
+      }
+      if (effect.type !== "dial") continue;
+      const rejected = { failure: "rejected", code: "AUTH_FAILED" } as const;
+      settle(a.step({ type: "dial-failed", dial: effect.dial, ...rejected }));
+    }
+  };
+  const find = (...addresses: string[]): void => {
+    settle(a.step({ type: "addresses-found", addresses }));
+    for (let times = 0; times < 4; times += 1) settle(a.pass(a.now + 1000));
+  };
+  const saidOf = (address: string): number =>
+    warnings.filter((warning) => warning.includes(`with ${address} `)).length;
+  settle(a.start());
+  find("first:1");
+  find("first:1", "second:1");
+  expect([saidOf("first:1"), saidOf("second:1")]).toEqual([1, 1]);
+  for (let from = 0; from < ADDRESSES_REMEMBERED_MAX; from += 64) {
+    find(...Array.from({ length: 64 }, (_, index) => `host-${from + index}:1`));
+  }
+  const last = `host-${ADDRESSES_REMEMBERED_MAX - 1}:1`;
+  find("first:1", last);
+  expect([saidOf("first:1"), saidOf(last)]).toEqual([2, 1]);
 });

@@ -76,6 +76,27 @@ test("[F1] a verdict about an earlier row of this peer is not kept, and needs no
   expect(persisted(effects)).toEqual([]);
 });
 
+test("[F1, G1] a verdict that is dropped and taken anew in one step stays on the disk", () => {
+  const driven = founded(2);
+  driven.now = 100;
+  const later = rowEntry("b", 60);
+  const [first, second, third] = [
+    { map: "verdicts", entries: [verdictEntry("b", "c", "suspect", rowEntry("b", 50), 90)] },
+    { map: "members", entries: [later] }, // The verdict is about an earlier row now.
+    { map: "verdicts", entries: [verdictEntry("b", "c", "suspect", later, 80)] },
+  ];
+  const [persist] = effectsOf(
+    driven.receive(
+      1,
+      ...[first, second, third].map((part) => ({ type: "delta" as const, maps: [part] })),
+    ),
+    "persist",
+  );
+  expect(driven.entry("verdicts", "b/c")?.time).toBe(at(80));
+  expect(persist?.maps.map(({ map }) => map)).toEqual(["verdicts", "members", "verdicts"]);
+  expect(persist?.dropped ?? []).toEqual([]);
+});
+
 test("[S8] a peer whose row was overwritten by another life writes it anew", () => {
   const driven = founded(1);
   for (const startedMs of [500, -500]) {

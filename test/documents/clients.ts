@@ -90,6 +90,8 @@ export class RawClient {
   readonly told: string[] = [];
   readonly doc = new Y.Doc();
   closed: number | undefined;
+  /** How many of its questions have been answered. */
+  answers = 0;
 
   constructor(address: string, name: string, headers: Record<string, string> = {}) {
     this.socket = new WebSocket(`ws://${address}/documents/${name}`, { headers });
@@ -126,6 +128,7 @@ export class RawClient {
       const step = readVarUint(decoder);
       this.told.push(["step-1", "step-2", "update"][step] ?? "nonsense");
       const content = readVarUint8Array(decoder);
+      if (step === 1) this.answers += 1;
       if (step > 0) Y.applyUpdate(this.doc, content);
     } else if (type === 1) this.told.push("awareness");
     else if (type === 2) {

@@ -216,3 +216,43 @@ test("[Y9] a peer that was started without documents says so", async () => {
   const client = new RawClient(a.address, "x");
   await soon(() => client.closed === 1006);
 });
+
+test("[Y12, Y8] the table is a document that follows what happens, from any peer, and nobody else writes it", async () => {
+  const peers = await documentPeers("a b c");
+  const [a, b] = peers as [Peer, Peer];
+  const clients = peers.map(({ address }) => connect(address, "hearsay/allocations"));
+  const rowsOf = ({ doc }: { doc: Y.Doc }) =>
+    doc.getMap<{ region: string; token: number }>("rows").toJSON();
+  const tableOf = (peer: Peer) =>
+    Object.fromEntries(
+      peer
+        .allocations()
+        .map(({ shard, region, token, writer }) => [shard, { region, token, writer }]),
+    );
+  const isShown = () =>
+    clients.every((client) => Y.encodeStateVector(client.doc).length > 1) &&
+    clients.every(
+      (client) => JSON.stringify(sorted(rowsOf(client))) === JSON.stringify(sorted(tableOf(a))),
+    );
+  await soon(isShown);
+  for (const region of ["a", "b", "c"]) await move(a, "shard-3", region);
+  await soon(isShown);
+  // The document itself moves, and another region writes it.
+  const { shard } = a.routeDocument("hearsay/allocations");
+  for (const region of ["c", "a", "b"]) await move(a, shard, region);
+  await move(b, "shard-5", "c");
+  await soon(isShown);
+  const members = await b.documents.open("hearsay/members");
+  await soon(() => Object.keys(members.doc.getMap("rows").toJSON()).length === 3);
+  members.doc.getMap("rows").set("d", {});
+  const raw = await new RawClient(a.address, "hearsay/members").open();
+  const forged = new Y.Doc();
+  forged.getMap("rows").set("e", {});
+  raw.edit(Y.encodeStateAsUpdate(forged));
+  await soon(() => raw.told.some((told) => told.startsWith("denied")));
+  const fresh = await a.documents.open("hearsay/members");
+  expect(Object.keys(fresh.doc.getMap("rows").toJSON()).sort()).toEqual(["a", "b", "c"]);
+  expect((await a.documents.list()).documents).toEqual([]);
+});
+
+const sorted = (rows: object): unknown => Object.entries(rows).sort(([x], [y]) => (x < y ? -1 : 1));

@@ -26,21 +26,37 @@ export interface Ended {
   readonly stderr: string;
 }
 
+export interface RunOptions {
+  /** Flags for Node. With any the process has an IPC channel, too. */
+  readonly nodeFlags?: readonly string[];
+  /** What its shell limits it to, as `ulimit` takes it. */
+  readonly limit?: string;
+}
+
 /** One process of the command line. */
 export class Run {
   readonly child: ChildProcess;
   /** Resolves when it has ended and all of its output was read. */
   readonly ended: Promise<Ended>;
   readonly args: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
   #stdout = "";
   #stderr = "";
   #onOutput: () => void = () => {};
 
-  constructor(args: readonly string[], environment: Readonly<Record<string, string>> = {}) {
+  constructor(
+    args: readonly string[],
+    environment: Readonly<Record<string, string>> = {},
+    { nodeFlags = [], limit }: RunOptions = {},
+  ) {
     this.args = args;
+    this.environment = environment;
     const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("HEARSAY_"));
-    this.child = spawn(process.execPath, [CLI, ...args], {
-      stdio: ["ignore", "pipe", "pipe"],
+    const command = [process.execPath, ...nodeFlags, CLI, ...args];
+    const [program = "", ...rest] =
+      limit === undefined ? command : ["bash", "-c", `ulimit ${limit}; exec "$0" "$@"`, ...command];
+    this.child = spawn(program, rest, {
+      stdio: ["ignore", "pipe", "pipe", ...(nodeFlags.length > 0 ? (["ipc"] as const) : [])],
       env: { ...Object.fromEntries(inherited), ...environment },
     });
     this.child.stdout?.on("data", (chunk) => {
@@ -117,7 +133,8 @@ export class PeerRun extends Run {
     this.address = (JSON.parse(line) as { address: string }).address;
     const listen = this.args[this.args.indexOf("--listen") + 1] ?? "";
     // What a peer tells others may lead through a proxy, which a test must not depend on.
-    this.#api = new PeerApi(listen.endsWith(":0") ? this.address : listen);
+    const { HEARSAY_TOKEN: token } = this.environment;
+    this.#api = new PeerApi(listen.endsWith(":0") ? this.address : listen, { token });
     return this;
   }
 
@@ -157,8 +174,12 @@ export class Processes {
   }
 
   /** Starts a peer, which may not serve yet. */
-  peer(args: readonly string[], environment?: Readonly<Record<string, string>>): PeerRun {
-    return this.#add(new PeerRun(["start", ...args], environment));
+  peer(
+    args: readonly string[],
+    environment?: Readonly<Record<string, string>>,
+    options?: RunOptions,
+  ): PeerRun {
+    return this.#add(new PeerRun(["start", ...args], environment, options));
   }
 
   /** Ends all that still run. */

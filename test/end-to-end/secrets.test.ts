@@ -92,6 +92,7 @@ test("[S2] commands need a token where there are tokens, and what it does not al
       .run([...args, "--peer", `127.0.0.1:${port}`], token ? { HEARSAY_TOKEN: token } : {})
       .end();
   expect((await ask(["status", "--json"], reader)).code).toBe(0);
+  expect((await ask(["df", "term", "--json"], reader)).code).toBe(0);
   const without = await ask(["status"]);
   expect([without.code, without.stderr]).toEqual([1, expect.stringContaining("AUTH_FAILED")]);
   const forbidden = await ask(["allocate", "shard-1", "a"], reader);

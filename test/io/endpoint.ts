@@ -2,10 +2,10 @@
  * A real transport behind a real HTTP server on port 0, for tests.
  */
 import { once } from "node:events";
-import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { LINKS_MAX } from "../../src/core/limits.ts";
+import { createPort } from "../../src/io/http-server.ts";
 import {
   type TransportEvent,
   WebSocketTransport,
@@ -50,7 +50,7 @@ export async function startEndpoint(
 ): Promise<Endpoint & { readonly port: number }> {
   const inbox = new Inbox();
   const sockets = new Set<Duplex>();
-  const server = createServer();
+  const server = createPort(options.credentials);
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;

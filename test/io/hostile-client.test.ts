@@ -210,7 +210,7 @@ test("[S5] a channel that comes to nothing says so once, whatever listens there"
     const address = `127.0.0.1:${(server.address() as AddressInfo).port}`;
     const endings: unknown[] = [];
     await new Promise<void>((resolve) => {
-      const channel: Channel = dialWith(undefined)(address, {
+      const channel: Channel = dialWith({ token: undefined, tls: undefined })(address, {
         onFrame: () => expect.unreachable(),
         onWritten: () => {},
         onClosed: (ending) => {

@@ -24,7 +24,7 @@ function alone() {
     world.runUntil(world.now + 1000);
     return outcome;
   };
-  return { peer, dial };
+  return { peer, dial, pass: (ms: number) => world.runUntil(world.now + ms) };
 }
 
 test("a process that dies of its first effects listens no more", () => {
@@ -36,4 +36,31 @@ test("a process that dies of its first effects listens no more", () => {
   peer.start();
   expect(peer.state).toBe("up");
   expect(dial()).toBe("accepted");
+});
+
+test("what has come to a slow or paused process is done in order, and at once when it is neither", () => {
+  const { peer, pass } = alone();
+  const done: number[] = [];
+  const come = (number: number): void => peer.run(() => void done.push(number));
+  peer.start();
+  peer.slowMs = 60;
+  for (const number of [1, 2, 3, 4]) come(number);
+  expect(done).toEqual([]);
+  peer.slowMs = 0;
+  come(5); // Not before what came earlier.
+  peer.pause();
+  come(6);
+  expect(done).toEqual([]);
+  peer.resume();
+  come(7);
+  expect(peer.isPrompt).toBe(false);
+  pass(0);
+  expect(done).toEqual([1, 2, 3, 4, 5, 6, 7]);
+  expect(peer.isPrompt).toBe(true);
+  peer.slowMs = 60;
+  come(8);
+  pass(59);
+  expect(done).not.toContain(8);
+  pass(1);
+  expect(done).toContain(8);
 });

@@ -58,7 +58,7 @@ export function peerOf(name: string, shown: Shown = {}): SimulatedPeer {
     },
   };
   const options = { timings: TIMINGS.lan, join: ["x:1"], diskMs: 0, downing: "majority" };
-  const links = { openCount: shown.links ?? 0, connectionOf: () => CONNECTION };
+  const links = { openCount: shown.links ?? 0, isOpen: () => true, connectionOf: () => CONNECTION };
   const clocks = { now: 0, wallMs: shown.wallMs ?? 0 };
   const { fingerprint: table, viewId: view, replica } = status;
   const summary = { table, view, replica, alive: (status.members as { alive: number }).alive };

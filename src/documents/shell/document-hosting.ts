@@ -15,6 +15,7 @@ import { type DocumentOptions, DocumentService } from "./document-service.ts";
 import { DocumentSockets } from "./document-sockets.ts";
 import { LmdbItemStore } from "./lmdb-item-store.ts";
 import { PeerDocuments } from "./peer-documents.ts";
+import type { SearchPort } from "./search.ts";
 
 export interface DocumentHostingOptions {
   readonly name: PeerName;
@@ -27,6 +28,8 @@ export interface DocumentHostingOptions {
   readonly data: string | undefined;
   readonly clock: Clock;
   readonly onFault: (error: unknown) => void;
+  readonly globalDf: SearchPort["globalDf"];
+  readonly publish: SearchPort["publish"];
 }
 
 export class DocumentHosting {
@@ -46,7 +49,10 @@ export class DocumentHosting {
   private constructor(options: DocumentHostingOptions, store: MemoryItemStore | LmdbItemStore) {
     const { documents, services, access, origins, clock, onFault } = options;
     const now = (): number => clock.now();
-    this.#service = new DocumentService({ ...documents, services, store, clock, onFault });
+    const { globalDf, publish } = options;
+    this.#service = new DocumentService({
+      ...{ ...documents, services, store, clock, onFault, globalDf, publish },
+    });
     this.#sockets = new DocumentSockets({
       ...{ service: this.#service, access, origins, now, onFault },
     });

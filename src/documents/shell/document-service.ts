@@ -19,7 +19,10 @@ import type { ItemStore } from "../../items/item-store.ts";
 import { Items, type ItemsOptions } from "../../items/items.ts";
 import type { Body } from "../../wire/body.ts";
 import type { Documents } from "../documents.ts";
-import { readDocumentMessage, writeDocumentMessage } from "../messages.ts";
+import { type DocumentMessage, readDocumentMessage, writeDocumentMessage } from "../messages.ts";
+import type { Room } from "../room.ts";
+import { Search, type SearchPort } from "./search.ts";
+import { writeSystemDocument } from "./system-documents.ts";
 
 /** How often something may be due, in ms. */
 const TICK_MS = 250;
@@ -34,12 +37,15 @@ export interface DocumentServiceOptions extends DocumentOptions {
   readonly store: ItemStore;
   readonly clock: Clock;
   readonly onFault: (error: unknown) => void;
+  readonly globalDf: SearchPort["globalDf"];
+  readonly publish: SearchPort["publish"];
 }
 
 const REPLICAS = 2;
 
 export class DocumentService implements Service {
   readonly items: Items;
+  readonly search: Search;
   readonly #port: ServicePort;
   readonly #channels: Channels;
   readonly #options: DocumentServiceOptions;
@@ -80,11 +86,22 @@ export class DocumentService implements Service {
         merge: (...merged) => this.whenLoaded((documents) => documents.merge(...merged)),
         replaced: (...replaced) => this.#ifLoaded((documents) => documents.replaced(...replaced)),
         acknowledged: (...acknowledged) => this.#acknowledged(...acknowledged),
-        recovered: (shard) => this.#ifLoaded((documents) => documents.settle(shard)),
+        recovered: (shard) => {
+          this.search.acquired(shard);
+          this.#ifLoaded((documents) => documents.settle(shard));
+        },
         grown: (...grown) => this.whenLoaded((documents) => documents.compact(...grown)),
       },
       options,
     );
+    this.search = new Search({
+      ...{ name: this.#port.name, items: this.items, onFault: options.onFault },
+      ...{ globalDf: options.globalDf, publish: options.publish },
+      shards: () => this.#port.view?.shards() ?? [],
+      regions: () => this.#regions(),
+      send: (to, message) => this.#send(to, message),
+      load: () => this.load(),
+    });
     this.#timer = setInterval(() => this.#tick(clock.now()), TICK_MS);
     this.#timer.unref();
   }
@@ -95,6 +112,7 @@ export class DocumentService implements Service {
 
   onRelease(shard: ShardId): void {
     this.items.released(shard);
+    this.search.released(shard);
     this.#ifLoaded((documents) => documents.settle(shard));
   }
 
@@ -113,6 +131,7 @@ export class DocumentService implements Service {
   onReset(): void {
     this.#channels.reset();
     this.items.reset();
+    this.search.reset();
     this.#ifLoaded((documents) => documents.reset());
   }
 
@@ -186,7 +205,10 @@ export class DocumentService implements Service {
       if (this.#port.view === undefined) return;
       this.#channels.retain(this.#others());
       this.items.viewChanged();
-      this.#ifLoaded((documents) => documents.settle());
+      this.#ifLoaded((documents) => {
+        documents.settle();
+        for (const room of documents.rooms.values()) this.#writeSystem(room);
+      });
     });
   }
 
@@ -201,11 +223,12 @@ export class DocumentService implements Service {
         name: this.#port.name,
         regionFor: (shard) => this.#port.view?.regionFor(shard),
         shardFor: (document) => this.#port.view?.shardFor(document),
-        send: (to, message) =>
-          this.#channels.send(to, encodeMessage(writeDocumentMessage(message))),
+        send: (to, message) => this.#send(to, message),
         isBusy: (peer) => this.#channels.isBusy(peer),
         now: () => this.#options.clock.now(),
-        changed: () => {},
+        wallMs: () => this.#options.clock.wallMs(),
+        hosted: (room) => this.#writeSystem(room),
+        changed: (shard, document) => this.search.changed(shard, document),
       },
       this.items,
     );
@@ -219,7 +242,9 @@ export class DocumentService implements Service {
     const item = readItemMessage(elements);
     if (item !== undefined) this.items.received(from, item);
     const message = item === undefined ? readDocumentMessage(elements) : undefined;
-    if (message !== undefined) this.whenLoaded((documents) => documents.received(from, message));
+    if (message?.type === "query" || message?.type === "found") this.search.received(from, message);
+    else if (message !== undefined)
+      this.whenLoaded((documents) => documents.received(from, message));
   }
 
   #acknowledged(shard: ShardId, document: string, count: number): void {
@@ -263,6 +288,23 @@ export class DocumentService implements Service {
     if (this.#documents !== undefined) run(this.#documents);
     // What comes before it is loaded finds its place among what waits.
     else if (this.#waiting.length > 0) this.#waiting.push(run);
+  }
+
+  #writeSystem(room: Room): void {
+    const { view } = this.#port;
+    if (view !== undefined && room.isReadOnly) writeSystemDocument(room, view);
+  }
+
+  #send(to: PeerName, message: DocumentMessage): void {
+    this.#channels.send(to, encodeMessage(writeDocumentMessage(message)));
+  }
+
+  /** The regions that have shards, and are there. */
+  #regions(): ReadonlySet<PeerName> {
+    const { view, name } = this.#port;
+    const others = this.#others();
+    const regions = [...(view?.loads.keys() ?? [])];
+    return new Set(regions.filter((region) => region === name || others.has(region)));
   }
 
   #replicasOf(document: string): PeerName[] {

@@ -80,7 +80,10 @@ export class LmdbItemStore implements ItemStore {
     const obstacle = size === 0 ? undefined : await refresh(path);
     if (obstacle !== undefined) {
       throw "pid" in obstacle
-        ? new HearsayError("STORE_LOCKED", `Cannot open ${path}: ${obstacle.pid} has it open`)
+        ? new HearsayError(
+            "STORE_LOCKED",
+            `Cannot open ${path}: process ${obstacle.pid} has it open`,
+          )
         : corrupt(path, obstacle.damage);
     }
     const database = open<Uint8Array, Uint8Array>({

@@ -9,6 +9,7 @@ import type { ShardId } from "../../core/units.ts";
 import { DOCUMENT_NAME_LENGTH_MAX, SYSTEM_PREFIX } from "../limits.ts";
 import type { DocumentService } from "./document-service.ts";
 import type { DocumentHandle } from "./handle.ts";
+import type { SearchResult } from "./search.ts";
 
 /** A document that is stored somewhere in the cluster. */
 export interface DocumentInfo {
@@ -24,6 +25,14 @@ export interface DocumentList {
   /** Shards that did not answer, by id. */
   readonly missing: readonly ShardId[];
 }
+
+export interface SearchOptions {
+  /** How many documents to find at most, 1 to 1000. Default 20. */
+  readonly limit?: number;
+}
+
+const SEARCH_LIMIT = 20;
+const SEARCH_LIMIT_MAX = 1000;
 
 /** The documents of the cluster that a peer belongs to. */
 export class PeerDocuments {
@@ -60,6 +69,18 @@ export class PeerDocuments {
   /** All documents, by name. */
   list(): Promise<DocumentList> {
     return this.#service.list();
+  }
+
+  /**
+   * The best documents for some words, at most `limit` (1 to 1000): scored alike wherever they are, the best
+   * first, and of equal ones the lower name.
+   */
+  async search(words: string, { limit = SEARCH_LIMIT }: SearchOptions = {}): Promise<SearchResult> {
+    if (typeof words !== "string") throw new TypeError("Cannot search: the words are no text");
+    if (!Number.isInteger(limit) || limit < 1 || limit > SEARCH_LIMIT_MAX) {
+      throw new RangeError(`Cannot search: limit is no integer from 1 to ${SEARCH_LIMIT_MAX}`);
+    }
+    return this.#service.search.search(words, limit);
   }
 
   /**

@@ -12,6 +12,8 @@
  */
 import { WebSocket } from "ws";
 import { type ErrorCode, HearsayError, isErrorCode } from "../../core/error.ts";
+import type { DialOptions } from "../../io/rpc-channel.ts";
+import { TLS_VERSION } from "../../io/tls.ts";
 import { Watcher } from "../../io/watcher.ts";
 import type { LiveDelta } from "../live-delta.ts";
 import type { LiveQuery } from "../query.ts";
@@ -64,7 +66,7 @@ interface Call {
 /** Rows of a cluster and queries over them, from another process. */
 export class LiveClient {
   readonly #addresses: readonly string[];
-  readonly #token: string | undefined;
+  readonly #dial: DialOptions;
   readonly #subscriptions = new Map<number, Subscription>();
   readonly #calls = new Map<number, Call>();
   /** What is to be said once the connection is open. */
@@ -76,9 +78,9 @@ export class LiveClient {
   #last = 0;
   #isClosed = false;
 
-  constructor(addresses: readonly string[], token?: string) {
+  constructor(addresses: readonly string[], dial: DialOptions) {
     this.#addresses = addresses;
-    this.#token = token;
+    this.#dial = dial;
   }
 
   /** Writes a row; resolves to whether that changed anything. Rejects with the code of the peer, or `TIMEOUT`. */
@@ -165,8 +167,11 @@ export class LiveClient {
   #connect(): void {
     const address = this.#addresses[this.#attempts % this.#addresses.length];
     this.#attempts += 1;
-    const headers = this.#token === undefined ? {} : { authorization: `Bearer ${this.#token}` };
-    const socket = new WebSocket(`ws://${address}/live`, {
+    const { token, tls } = this.#dial;
+    const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+    const trust = tls?.ca === undefined ? {} : { ca: tls.ca };
+    const socket = new WebSocket(`${tls ? "wss" : "ws"}://${address}/live`, {
+      ...(tls && { ...TLS_VERSION, ...trust }),
       ...{ headers, perMessageDeflate: false, maxPayload: MESSAGE_BYTES_MAX },
       handshakeTimeout: CONNECT_TIMEOUT_MS,
     });
