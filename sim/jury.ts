@@ -20,6 +20,7 @@ import { FoundingChecker } from "./checkers/founding.ts";
 import { FrequenciesChecker } from "./checkers/frequencies.ts";
 import { HostingChecker } from "./checkers/hosting.ts";
 import { IntrusionChecker } from "./checkers/intrusion.ts";
+import { LiveChecker } from "./checkers/live.ts";
 import { NamesChecker } from "./checkers/names.ts";
 import { OverlayChecker } from "./checkers/overlay.ts";
 import { RegistryChecker } from "./checkers/registry.ts";
@@ -69,6 +70,7 @@ export class Jury {
   readonly calls: CallsChecker;
   readonly coordination: Coordination;
   readonly frequencies: FrequenciesChecker;
+  readonly live: LiveChecker;
   readonly overlay: OverlayChecker;
   readonly resources: ResourcesChecker;
   readonly spread: SpreadChecker;
@@ -87,6 +89,7 @@ export class Jury {
     this.overlay = new OverlayChecker(report, network, options.meshMax);
     this.spread = new SpreadChecker(report, now, options);
     this.frequencies = new FrequenciesChecker(report);
+    this.live = new LiveChecker(report);
     this.checkers = [
       ...[new EntriesChecker(report), new ClocksChecker(report), this.calls, this.agreement],
       ...[new ServingChecker(report), new BalanceChecker(report, options.workload)],
@@ -98,6 +101,7 @@ export class Jury {
       new NamesChecker(report, now, has(HARMLESS)),
       new SidesChecker(report, now, () => network.cuts(), areSidesJudged),
       documents,
+      this.live,
       ...more(report),
     ];
   }

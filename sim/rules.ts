@@ -56,6 +56,14 @@ const whenEdited = (report: DetailedReport): string | undefined => {
   return hosts && workload.includes("documents") ? whenSettled(report) : "nothing was edited";
 };
 
+const whenFollowed = (report: DetailedReport): string | undefined => {
+  const { hosts, workload } = report.options;
+  return hosts && workload.includes("live") ? undefined : "nothing was followed";
+};
+
+const whenFollowedOn = (report: DetailedReport): string | undefined =>
+  whenFollowed(report) ?? whenSettled(report);
+
 const whenStruck =
   (kind: string) =>
   ({ faults }: DetailedReport): string | undefined =>
@@ -112,6 +120,15 @@ export const RULES: Readonly<Record<string, Rule>> = {
   D1: rule("What a shard's region published last is what counts", whenRepublished),
   D2: rule("Equal replicas give equal frequencies", whenRepublished),
   D4: rule("What was published and reached a peer is not missing there", whenRepublished),
+  V2: rule(
+    "A window has the rows of its query, in order, and no more than its limit",
+    whenFollowed,
+  ),
+  V3: rule("Deltas lead from one window to the next", whenFollowed),
+  V6: rule("Under one token the versions of a row only grow", whenFollowed),
+  V8: rule("Nothing is missing between two windows, and tokens only grow", whenFollowed),
+  V10: rule("Every window is right once all has healed", whenFollowedOn),
+  V13: rule("No acknowledged write is missing once all has healed", whenFollowedOn),
   P2: rule("Every call is answered", whenSettled),
   G1: rule("Nobody has of a peer what is not durable there, and calm peers are told in time"),
   G4: rule("An exchange that has ended leaves nothing behind"),

@@ -55,6 +55,8 @@ const CHANGE_MS = 20;
 
 /** How long documents may take until all copies are equal, in ms. */
 const GATHER_MS_MAX = 20_000;
+/** How long windows may take until they are right, in ms. */
+const FOLLOW_MS_MAX = 20_000;
 
 /** How long the tick takes that is completed in the end, and how often regions work on it, in ms. */
 const TICK_MS_MAX = 20_000;
@@ -139,7 +141,7 @@ export class Simulation {
       struck: () => Object.keys(this.#faults.counts),
       report,
     });
-    const { calls, coordination, asks, frequencies } = this.#jury;
+    const { calls, coordination, asks, frequencies, live } = this.#jury;
     this.#probes = new Probes(asks, report, this.#end);
     const observer = this.#jury.observer((peer, change) => this.#changed(peer, change));
     const all = peerOptions(options);
@@ -150,7 +152,10 @@ export class Simulation {
     this.#intruders = new IntruderSquad(world, network, intruders, observer, all);
     this.#faults = new Faults(world, network, this.peers, faults, this.#intruders);
     documents.populate(this.peers, options);
-    const models = { calls, frequencies, coordination, asks, documents };
+    if (options.hosts && options.workload.includes("live")) {
+      live.attach(this.peers, world, options.shards);
+    }
+    const models = { calls, frequencies, coordination, asks, documents, live };
     this.#workload = new Workload(this.peers, options, workload, models, report);
   }
 
@@ -180,6 +185,7 @@ export class Simulation {
     if (this.#convergenceMs !== null) {
       yield* this.#watchLinks(this.#core);
       yield* this.#gather(this.#core);
+      yield* this.#follow(this.#core);
       yield* this.#tick(this.#core);
       yield* this.#rest(this.#core);
     }
@@ -322,6 +328,19 @@ export class Simulation {
       yield* this.#pass(this.world.now + SAMPLE_MS);
     }
     this.#documents.judge(this.violations.report);
+  }
+
+  /** [V10, V13] What is followed comes to rest, and is right then. */
+  *#follow(core: readonly SimulatedPeer[]): Generator<number, void> {
+    if (core.length !== this.peers.length) return;
+    const { live } = this.#jury;
+    const untilMs = this.world.now + FOLLOW_MS_MAX;
+    let problem = live.problem();
+    while (problem !== undefined && this.world.now < untilMs) {
+      yield* this.#pass(this.world.now + SAMPLE_MS);
+      problem = live.problem();
+    }
+    if (problem !== undefined) this.violations.report(...problem);
   }
 
   /** [L5] Ticks go on: whatever became of the present one, another can be started and completed. */

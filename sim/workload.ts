@@ -5,11 +5,12 @@
  * whoever wants certain ones at certain times can have them. A new kind is a row of `WORKLOADS` in the
  * options, one of `WEIGHTS`, a form of `Operation`, and what it does in `perform`.
  */
-import type { Random } from "../src/core/random.ts";
+import { Random } from "../src/core/random.ts";
 import type { Report } from "./checker.ts";
 import type { AsksChecker } from "./checkers/asks.ts";
 import type { CallsChecker } from "./checkers/calls.ts";
 import type { FrequenciesChecker } from "./checkers/frequencies.ts";
+import type { LiveChecker } from "./checkers/live.ts";
 import type { Coordination, CoordinationOperation } from "./coordination.ts";
 import type { DocumentPeers } from "./document-peers.ts";
 import type { WorkloadKind } from "./options.ts";
@@ -30,6 +31,7 @@ const WEIGHTS: Readonly<Record<WorkloadKind, number>> = {
     frequencies: 4,
     ask: 30,
     documents: 12,
+    live: 20,
   },
 };
 
@@ -56,7 +58,9 @@ export type Operation =
       readonly entity: string;
       readonly timeoutMs: number;
     }
-  | { readonly type: "documents"; readonly document: string; readonly client: number };
+  | { readonly type: "documents"; readonly document: string; readonly client: number }
+  /** Whatever users of live queries do, drawn from `draw`. */
+  | { readonly type: "live"; readonly draw: number };
 
 export interface WorkloadOptions {
   readonly shards: number;
@@ -70,6 +74,7 @@ export interface WorkloadModels {
   readonly coordination: Coordination;
   readonly asks: AsksChecker;
   readonly documents: DocumentPeers;
+  readonly live: LiveChecker;
 }
 
 export class Workload {
@@ -83,6 +88,7 @@ export class Workload {
   readonly #asks: AsksChecker;
   readonly #documents: WorkloadModels["documents"];
   #edits = 0;
+  readonly #live: LiveChecker;
   readonly #report: Report;
   #isBusy = true;
   #turnsAt = 0;
@@ -91,7 +97,7 @@ export class Workload {
     peers: readonly SimulatedPeer[],
     options: WorkloadOptions,
     random: Random,
-    { calls, frequencies, coordination, asks, documents }: WorkloadModels,
+    { calls, frequencies, coordination, asks, documents, live }: WorkloadModels,
     report: Report,
   ) {
     this.#peers = peers;
@@ -102,6 +108,7 @@ export class Workload {
     this.#frequencies = frequencies;
     this.#asks = asks;
     this.#documents = documents;
+    this.#live = live;
     this.#report = report;
   }
 
@@ -128,6 +135,8 @@ export class Workload {
     } else if (operation.type === "frequencies") {
       const contribution = this.#frequencies.next(operation.shard, operation.seed);
       peer.call({ type: "publish-frequencies", shard: operation.shard, contribution });
+    } else if (operation.type === "live") {
+      this.#live.operate(new Random(operation.draw));
     } else if (operation.type === "ask") {
       const { shard, entity, timeoutMs } = operation;
       if (peer.options.hosts !== true) return;
@@ -172,6 +181,7 @@ export class Workload {
         return { type, document: `document-${this.#random.below(DOCUMENTS)}` };
       case "ticks":
       case "registry":
+      case "live":
         return { type, draw: this.#random.uint32() };
       case "frequencies":
         return { type, shard, seed: this.#random.uint32() };

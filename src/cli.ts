@@ -15,6 +15,7 @@ import { dev } from "./cli/dev.ts";
 import { EXIT_DONE, failureOf } from "./cli/failure.ts";
 import { df } from "./cli/frequencies.ts";
 import { index } from "./cli/index-folder.ts";
+import { live } from "./cli/live.ts";
 import type { Output } from "./cli/output.ts";
 import { QUERIES } from "./cli/queries.ts";
 import { repair } from "./cli/repair.ts";
@@ -40,7 +41,7 @@ try {
     {
       commands: [
         ...[start, dev, ...QUERIES, ...COORDINATION],
-        ...[index, df, search, watch, repair, certs],
+        ...[index, df, search, live, watch, repair, certs],
       ],
       version: versionOfPackage(),
       output,

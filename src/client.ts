@@ -28,6 +28,7 @@ import {
 } from "./io/rpc-methods.ts";
 import { SecretFile } from "./io/secret-file.ts";
 import { Watcher } from "./io/watcher.ts";
+import { LiveClient } from "./live/shell/live-client.ts";
 import type { Peer } from "./peer.ts";
 import type { PeerIdentity } from "./wire/rpc-codec.ts";
 
@@ -132,6 +133,8 @@ export async function connect(
 
 /** What a client is beside the methods of the table. */
 export class RemotePeer {
+  /** Rows, and queries over them that are followed: over a connection of their own, when it is needed. */
+  readonly live: LiveClient;
   readonly #rpc: RpcClient;
   readonly #timeoutMs: number;
   readonly #listeners = {
@@ -156,6 +159,7 @@ export class RemotePeer {
   /** @internal */
   constructor(addresses: readonly string[], dial: DialOptions, timeoutMs: number) {
     this.#timeoutMs = timeoutMs;
+    this.live = new LiveClient(addresses, dial);
     this.#rpc = new RpcClient({
       addresses,
       dial: dialWith(dial),
@@ -197,6 +201,7 @@ export class RemotePeer {
 
   /** Disconnects for good. Calls that wait for an answer reject with `CLOSED`; streams end. Idempotent. */
   close(): void {
+    this.live.close();
     this.#rpc.close();
   }
 

@@ -75,6 +75,19 @@ export type { ChangeListener, ChangeOf } from "./io/change-feed.ts";
 export type { Join } from "./io/discovery.ts";
 export type { Origins } from "./io/origin.ts";
 export type { RebalanceOptions } from "./io/served-peer.ts";
+export type { LiveDelta, LiveRow } from "./live/live-delta.ts";
+export type {
+  Clause,
+  Condition,
+  LiveQuery,
+  Operator,
+  SortColumn,
+} from "./live/query.ts";
+export type { ColumnType, Declarations, Scalar } from "./live/row.ts";
+export type { Written } from "./live/row-table.ts";
+export type { Authorise, LiveRequest } from "./live/shell/live-door.ts";
+export type { DeleteRow, PutRow } from "./live/shell/live-service.ts";
+export type { LiveOptions, LiveQueries, SubscribeOptions } from "./live-queries.ts";
 export { type Peer, type Route, startPeer } from "./peer.ts";
 export type { DocumentsOption, Logger, PeerOptions } from "./peer-options.ts";
 export type { Body } from "./wire/body.ts";

@@ -22,6 +22,7 @@ import { problemOfSecrets, type Secrets } from "./io/key-ring.ts";
 import { parseJoin } from "./io/names.ts";
 import type { Origins } from "./io/origin.ts";
 import { Credentials, type TlsFiles } from "./io/tls.ts";
+import { type LiveOptions, type LiveSettings, readLiveOptions } from "./live-queries.ts";
 
 /** Where a peer says what happens to it. Shaped like a pino logger; most others fit, too. */
 export interface Logger {
@@ -75,9 +76,10 @@ export interface PeerOptions {
    */
   readonly tls?: TlsFiles;
   /**
-   * What clients may do: `<token> <scope>` each, with a scope of `read`, `write` or `admin`. With any,
-   * every client needs one. A function is asked again for each request. Default none: without a secret or
-   * TLS clients are not asked for anything, and with either only those of this machine are answered.
+   * What clients may do: `<token> <scope>` each, with a scope of `read`, `write` or `admin`, and after it
+   * `tenant=NAME` for one that is good for live queries of that tenant only. With any, every client needs
+   * one. A function is asked again for each request. Default none: without a secret or TLS clients are not
+   * asked for anything, and with either only those of this machine are answered.
    */
   readonly tokens?: readonly string[] | (() => readonly string[]);
   /**
@@ -86,6 +88,8 @@ export interface PeerOptions {
    * none.
    */
   readonly strategies?: Readonly<Record<string, Strategy>>;
+  /** Entities of rows that can be written and followed here, by `peer.live`. Default none. */
+  readonly live?: LiveOptions;
   /**
    * Who goes on after a partition: the majority, the side with at least n members ("static-quorum=n"),
    * that with the oldest one ("oldest"), or everybody ("off"); the same on all peers. Default "majority".
@@ -143,6 +147,7 @@ export interface PeerSettings {
   readonly secret: (() => Secrets) | undefined;
   readonly downing: Downing;
   readonly strategies: ReadonlyMap<string, Strategy>;
+  readonly live: LiveSettings | undefined;
   readonly timings: Timings;
   readonly origins: Origins;
   readonly logger: Logger;
@@ -164,7 +169,7 @@ const OPTION_NAMES: Record<keyof PeerOptions, true> = {
   ...{ name: true, cluster: true, listen: true, advertise: true, join: true, shards: true },
   ...{ zone: true, weight: true, downing: true, timings: true, insecure: true, logger: true },
   ...{ data: true, secret: true, tokens: true, origins: true, strategies: true },
-  ...{ signal: true, documents: true, tls: true },
+  ...{ signal: true, documents: true, live: true, tls: true },
 };
 
 /**
@@ -202,6 +207,7 @@ export function readOptions(options: PeerOptions): PeerSettings {
     data: options.data === undefined ? undefined : readDirectory(options.data),
     downing,
     strategies: readStrategies(options.strategies ?? {}),
+    live: options.live === undefined ? undefined : readLiveOptions(options.live),
     timings: readTimings(options.timings ?? "lan"),
     documents: readDocuments(options.documents ?? false),
     origins: readOrigins(options.origins ?? "same-host"),

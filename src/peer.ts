@@ -28,16 +28,17 @@ import { Doors } from "./doors.ts";
 import type { AskOptions, Host } from "./host.ts";
 import { askOf, type RegisteredHost, readHost } from "./host-options.ts";
 import { ChangeFeed, type ChangeListener } from "./io/change-feed.ts";
+import { logChange } from "./io/change-log.ts";
 import { SYSTEM_CLOCK } from "./io/clock.ts";
 import { Discovery, isName } from "./io/discovery.ts";
-import { answerOn, answerWith } from "./io/http-errors.ts";
-import { HttpServer } from "./io/http-server.ts";
+import { DOCUMENTS_PATH, HttpServer } from "./io/http-server.ts";
 import { Life, type NextLife } from "./io/life.ts";
 import { systemResolver } from "./io/names.ts";
 import { openStore } from "./io/open-store.ts";
 import { RpcServer } from "./io/rpc-server.ts";
 import { Services } from "./io/services.ts";
 import { Waiters } from "./io/waiters.ts";
+import { LiveQueries } from "./live-queries.ts";
 import {
   addressToTell,
   type DocumentsOption,
@@ -89,6 +90,8 @@ export class Peer extends Coordinator {
    * @internal
    */
   readonly services: Services;
+  /** Rows, and queries over them that are followed. */
+  readonly live: LiveQueries;
   /** Who waits for this peer to serve. */
   readonly #waiters = new Waiters();
   #address: Address = "";
@@ -121,6 +124,9 @@ export class Peer extends Coordinator {
     this.services = new Services(settings.name, (error) => this.#failFatally(error));
     const onFault = (error: unknown): void =>
       settings.logger.error({ err: error }, "A request has failed");
+    const { origins } = settings;
+    const live = { ...settings, settings: settings.live, services: this.services, access };
+    this.live = new LiveQueries({ ...live, onFault, onFatal: (error) => this.#failFatally(error) });
     this.#server = new HttpServer({
       access,
       credentials,
@@ -129,6 +135,7 @@ export class Peer extends Coordinator {
         view: () => this.#viewNow("locate"),
         publish: (shard, contribution) => this.publication(shard, contribution),
         depart: () => this.#depart(),
+        addRoutes: (app) => this.live.addRoutes(app),
       }),
       onPeerUpgrade: (request, socket, head) => {
         if (this.#life === undefined) socket.destroy();
@@ -138,11 +145,11 @@ export class Peer extends Coordinator {
         if (this.#life === undefined) socket.destroy();
         else this.#clients.acceptUpgrade(request, socket, head);
       },
-      onDocumentUpgrade: (request, socket, head) => {
-        if (this.#hosting === undefined) answerOn(socket, answerWith(404));
-        else this.#hosting.acceptUpgrade(request, socket, head);
+      upgradeAt: (path) => {
+        const hosting = path.startsWith(DOCUMENTS_PATH) ? this.#hosting : undefined;
+        return hosting?.acceptUpgrade.bind(hosting) ?? this.live.upgradeAt(path);
       },
-      origins: settings.origins,
+      origins,
       onFault,
     });
     this.#clients = new RpcServer({
@@ -151,7 +158,7 @@ export class Peer extends Coordinator {
       identity: () => ({
         ...{ name: this.name, incarnation: this.incarnation, cluster: settings.cluster },
       }),
-      origins: settings.origins,
+      origins,
       clock: SYSTEM_CLOCK,
       onFault,
     });
@@ -191,7 +198,10 @@ export class Peer extends Coordinator {
   async start(): Promise<void> {
     const { documents } = this.#settings;
     if (documents !== undefined) await this.#startDocuments(documents);
-    const listened = await this.#server.listen(this.#settings.listen);
+    const [listened] = await Promise.all([
+      this.#server.listen(this.#settings.listen),
+      this.live.start(),
+    ]);
     this.#address = addressToTell(this.#settings, listened);
     const { join } = this.#settings;
     // [A0] Whoever looks for others may not found at once, though nobody be found yet: an address to
@@ -383,15 +393,8 @@ export class Peer extends Coordinator {
     const { name, cluster, origins, data } = this.#settings;
     const { DocumentHosting: Hosting } = await import("./documents/shell/document-hosting.ts");
     this.#hosting = await Hosting.start({
-      ...{
-        name,
-        cluster,
-        documents,
-        services: this.services,
-        access: this.#doors.access,
-        origins,
-        data,
-      },
+      ...{ name, cluster, documents, services: this.services, origins, data },
+      access: this.#doors.access,
       clock: SYSTEM_CLOCK,
       onFault: (error) => this.#failFatally(error),
       globalDf: (terms) => this.globalDf(terms),
@@ -409,15 +412,9 @@ export class Peer extends Coordinator {
   }
 
   #tell(change: Change): void {
-    const { logger } = this.#settings;
     if (change.type === "allocation" || change.type === "member") this.#hosting?.viewChanged();
-    if (change.type === "warning") logger.warn({ code: change.code }, change.message);
-    else if (change.type === "member") {
-      const { name, status, why } = change;
-      logger.info({ member: name, status, why }, `"${name}" is ${status}`);
-    } else if (change.type === "ready") {
-      logger.info({ how: change.how }, `This peer has ${change.how}`);
-    }
+    this.live.noticed(change);
+    logChange(this.#settings.logger, change);
     this.#feed.publish(change);
   }
 
@@ -461,13 +458,14 @@ export class Peer extends Coordinator {
     this.#view = undefined;
     this.#waiters.reject(this.#over);
     this.#discovery.close();
+    this.live.close();
     this.services.end();
     this.#feed.close();
     // Nobody may find the port open who finds out that the links are cut: it would mean life [F5].
     const portClosed = this.#server.close();
     const clientsClosed = [this.#clients.close(code), this.#hosting?.closeClients()];
     await Promise.all([this.#life?.end(code, this.#over), ...clientsClosed, portClosed]);
-    await this.#hosting?.close();
+    await Promise.all([this.#hosting?.close(), this.live.ended()]);
     this.#settings.logger.info({}, code === "LEAVING" ? "Left" : "Closed");
     this.#onEnded(error);
   }

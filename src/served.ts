@@ -1,6 +1,7 @@
 /**
  * A peer as its HTTP server sees it, and why it has no answer for a document.
  */
+import type { FastifyInstance } from "fastify";
 import type { Contribution } from "./core/contribution.ts";
 import type { Change } from "./core/effect.ts";
 import { HearsayError } from "./core/error.ts";
@@ -16,13 +17,15 @@ export interface Served {
   view(): View;
   publish(shard: ShardId, contribution: Contribution): Promise<Publication>;
   depart(): Promise<void>;
+  addRoutes(app: FastifyInstance): void;
 }
 
 /** `Peer`, as far as it is asked. */
 type Servable = ServedCoordinator &
   Omit<
     ServedPeer,
-    "coordinator" | "sent" | "locate" | "publishFrequencies" | "watch" | "depart" | "leave"
+    | ("coordinator" | "sent" | "locate" | "publishFrequencies" | "watch" | "depart" | "leave")
+    | "addRoutes"
   > & {
     watch(options: { readonly signal: AbortSignal }): AsyncIterable<Change>;
     leave(): Promise<void>;
@@ -52,6 +55,7 @@ export function servedBy(peer: Servable, own: Served): ServedPeer {
     allocate: (shard, region, options) => peer.allocate(shard, region, options),
     release: (shard) => peer.release(shard),
     coordinator: peer,
+    addRoutes: (app) => own.addRoutes(app),
     publishFrequencies: (shard, contribution) => own.publish(shard, contribution),
     globalDf: (terms) => peer.globalDf(terms),
     search: async (words, options) => peer.search(words, options),

@@ -19,14 +19,19 @@ const ALLOWED_IMPORTS: Record<string, readonly string[]> = {
   "src/documents/shell": [
     ...["src/core", "src/wire", "src/io", "src/items", "src/documents", "node:", "package"],
   ],
-  src: [
-    ...["src/core", "src/wire", "src/io", "src/items", "src/documents", "src/documents/shell"],
+  "src/live": ["src/core", "src/items"],
+  "src/live/shell": [
+    ...["src/core", "src/wire", "src/io", "src/items", "src/live", "src/documents/shell"],
     ...["node:", "package"],
   ],
-  sim: ["src/core", "src/wire", "src/items", "src/documents", "yjs"],
+  src: [
+    ...["src/core", "src/wire", "src/io", "src/items", "src/documents", "src/documents/shell"],
+    ...["src/live", "src/live/shell", "node:", "package"],
+  ],
+  sim: ["src/core", "src/wire", "src/items", "src/documents", "src/live", "yjs"],
   test: [
     ...["src", "src/core", "src/wire", "src/io", "src/items", "src/documents"],
-    ...["src/documents/shell", "sim", "node:", "package"],
+    ...["src/documents/shell", "src/live", "src/live/shell", "sim", "node:", "package"],
   ],
 };
 
@@ -34,7 +39,7 @@ const ALLOWED_IMPORTS: Record<string, readonly string[]> = {
 const SHELLS: ReadonlySet<string> = new Set(["sim/main.ts"]);
 
 const PURE_PARTS: ReadonlySet<string> = new Set([
-  ...["src/core", "src/wire", "src/items", "src/documents", "sim"],
+  ...["src/core", "src/wire", "src/items", "src/documents", "src/live", "sim"],
 ]);
 
 /** Sources of nondeterminism. Pure code receives time and randomness as arguments. */

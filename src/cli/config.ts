@@ -44,6 +44,7 @@ export interface Settings {
   peers: number;
   port: number;
   documents: string | undefined;
+  live: string | undefined;
   out: string;
   hosts: readonly string[];
   replicas: number;
@@ -266,6 +267,13 @@ const SETTINGS: { readonly [Name in SettingName]: Setting<Settings[Name]> } = {
     default: 7100,
     parse: number,
     problem: integer(1, 65_535),
+  },
+  live: {
+    placeholder: "<file>",
+    description: 'entities of rows that can be followed: JSON, {"task":{"title":"string"}}',
+    default: undefined,
+    parse: text,
+    problem: textUpTo(4096),
   },
   documents: {
     placeholder: "<folder>",

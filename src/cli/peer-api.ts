@@ -9,6 +9,7 @@ import { readFileSync } from "node:fs";
 import { Agent, type ClientRequest, type IncomingMessage, request } from "node:http";
 import { createRequire } from "node:module";
 import { parseAddress, splitUrl } from "../io/addresses.ts";
+import type { DialOptions } from "../io/rpc-channel.ts";
 import type { Call } from "./command.ts";
 import { Failure, wrongUsage } from "./failure.ts";
 
@@ -66,6 +67,12 @@ export class PeerApi {
     } catch (error) {
       throw wrongUsage(`Cannot use --ca: ${(error as Error).message}`);
     }
+  }
+
+  /** How to reach the peer by a connection that stays. */
+  get dial(): DialOptions {
+    const { token, ca, isSecure } = this.#access;
+    return { token, tls: isSecure === true ? { ca } : undefined };
   }
 
   constructor(peer: string, access: PeerAccess = {}) {

@@ -9,10 +9,12 @@
  * A process that was started with an IPC channel belongs to its parent: when the channel ends, so does
  * the peer. That is how nothing stays behind when `hearsay dev` is killed.
  */
+import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { parseAddress } from "../io/addresses.ts";
 import { SecretFile } from "../io/secret-file.ts";
 import type { TlsFiles } from "../io/tls.ts";
+import type { Declarations } from "../live/row.ts";
 import { type PeerOptions, readOptions } from "../peer-options.ts";
 import { defineCommand } from "./command.ts";
 import { type Settings, timingsOf } from "./config.ts";
@@ -31,6 +33,7 @@ const START_SETTINGS = [
     "data",
     "secretFile",
     "tokenFile",
+    "live",
     "tlsCert",
     "tlsKey",
     "tlsCa",
@@ -91,6 +94,7 @@ function optionsOf(settings: StartSettings): PeerOptions {
     logFormat: __,
     secretFile,
     tokenFile,
+    live,
     tlsCert,
     tlsKey,
     tlsCa,
@@ -104,6 +108,7 @@ function optionsOf(settings: StartSettings): PeerOptions {
     ...(tls.every((path) => path === undefined) ? {} : { tls: tlsFiles(tls) }),
     ...(secretFile === undefined ? {} : { secret: linesOf(secretFile) }),
     ...(tokenFile === undefined ? {} : { tokens: linesOf(tokenFile) }),
+    ...(live === undefined ? {} : { live: { entities: readEntities(live) } }),
     ...Object.fromEntries(given),
     name,
     timings: timingsOf(timings),
@@ -115,6 +120,15 @@ function optionsOf(settings: StartSettings): PeerOptions {
   } catch (error) {
     if (error instanceof TypeError || error instanceof RangeError) throw wrongUsage(error.message);
     throw error;
+  }
+}
+
+/** What a file declares; the peer judges it. */
+function readEntities(path: string): Declarations {
+  try {
+    return JSON.parse(readFileSync(path, "utf8")) as Declarations;
+  } catch (error) {
+    throw wrongUsage(`Cannot read --live ${path}: ${(error as Error).message}`);
   }
 }
 

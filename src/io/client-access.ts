@@ -6,7 +6,8 @@
  *   with neither     everybody who reaches the port, which is loopback unless told otherwise [S6]
  *
  * Tokens are the lines of a file, `<token> <scope>`, read anew when it has changed. They are looked up
- * by their hash, so that the time it takes tells nothing about how close a guess was.
+ * by their hash, so that the time it takes tells nothing about how close a guess was. A token that names a
+ * tenant, `<token> <scope> tenant=NAME`, is good for live queries of that tenant only.
  *
  * Who guesses is told off by address, and only as long as the guesses are wrong: a right token from
  * the same address is never refused for them.
@@ -25,10 +26,20 @@ export type Scope = "read" | "write" | "admin";
 
 const SCOPES: readonly Scope[] = ["read", "write", "admin"];
 
+/** What a token is good for. */
+export interface Grant {
+  readonly scope: Scope;
+  /** The one tenant whose rows it may follow and write; undefined: it is bound to none. */
+  readonly tenant: string | undefined;
+}
+
 /** Whether who has one scope may do what needs another. */
 export function includesScope(scope: Scope, needed: Scope): boolean {
   return SCOPES.indexOf(scope) >= SCOPES.indexOf(needed);
 }
+
+/** What everybody may do who is not asked for a token. */
+const UNLIMITED: Grant = { scope: "admin", tenant: undefined };
 
 /** Fewest characters of a token. */
 const TOKEN_LENGTH_MIN = 16;
@@ -38,6 +49,12 @@ const TOKENS_MAX = 1024;
 
 /** Paths that say nothing but whether the process lives and serves, for those who run it. */
 const OPEN_PATHS: ReadonlySet<string> = new Set(["/healthz", "/readyz"]);
+
+/** Following a query changes nothing, though it takes a body to say which. */
+const FOLLOW_PATH = "/v1/live";
+
+/** What a token of a tenant may ask for. Where these paths lead, the tenant is compared. */
+const LIVE_PATHS = /^\/(?:live|v1\/live|v1\/live\/rows)$/;
 
 /** Requests that change who is in the cluster or where everything is. */
 const ADMIN_PATHS = [/^\/v1\/leave$/, /^\/v1\/rebalance$/, /^\/v1\/regions\//];
@@ -54,8 +71,8 @@ export interface ClientAccessOptions {
 export class ClientAccess {
   readonly #options: ClientAccessOptions;
   readonly #limiter: FailureLimiter;
-  /** Scopes by the hash of their token, of the lines below. */
-  #scopes: ReadonlyMap<string, Scope> = new Map();
+  /** By the hash of their token, of the lines below. */
+  #grants: ReadonlyMap<string, Grant> = new Map();
   #lines: readonly string[] = [];
 
   constructor(options: ClientAccessOptions) {
@@ -73,25 +90,32 @@ export class ClientAccess {
   check(request: IncomingMessage): void {
     const [path = ""] = (request.url ?? "").split("?");
     if (OPEN_PATHS.has(path)) return;
-    this.checkScope(request, scopeNeeded(request.method ?? "GET", path));
-  }
-
-  /** The same for somebody who asks for more than one thing. */
-  checkScope(request: IncomingMessage, needed: Scope): void {
-    const scope = this.scopeOf(request);
+    const needed = scopeNeeded(request.method ?? "GET", path);
+    const { scope } = LIVE_PATHS.test(path) ? this.grantOf(request) : this.#unbound(request);
     if (includesScope(scope, needed)) return;
     throw new HearsayError("FORBIDDEN", `Cannot do this: the token has no scope "${needed}"`);
   }
 
   /** What the sender of a request may do. Throws `AUTH_FAILED`, `RATE_LIMITED` or `FORBIDDEN`. */
   scopeOf(request: IncomingMessage): Scope {
+    return this.#unbound(request).scope;
+  }
+
+  #unbound(request: IncomingMessage): Grant {
+    const grant = this.grantOf(request);
+    if (grant.tenant === undefined) return grant;
+    throw new HearsayError("FORBIDDEN", "Cannot do this: the token is for a tenant's live queries");
+  }
+
+  /** The same for who compares the tenant. */
+  grantOf(request: IncomingMessage): Grant {
     const address = request.socket.remoteAddress ?? "";
     if (this.#options.tokens === undefined) {
-      if (!this.#options.isClosed || isLoopback(address)) return "admin";
+      if (!this.#options.isClosed || isLoopback(address)) return UNLIMITED;
       throw new HearsayError("FORBIDDEN", "Cannot answer clients of other machines without tokens");
     }
-    const scope = this.#scopeOfToken(tokenOf(request));
-    if (scope !== undefined) return scope;
+    const grant = this.#grantOfToken(tokenOf(request));
+    if (grant !== undefined) return grant;
     if (this.#limiter.isExhausted(address)) {
       throw new HearsayError("RATE_LIMITED", "Cannot answer: too many wrong tokens");
     }
@@ -99,42 +123,44 @@ export class ClientAccess {
     throw new HearsayError("AUTH_FAILED", "Cannot answer without a token that is known");
   }
 
-  #scopeOfToken(token: string | undefined): Scope | undefined {
+  #grantOfToken(token: string | undefined): Grant | undefined {
     if (token === undefined) return undefined;
     try {
       this.#read(this.#options.tokens?.() ?? []);
     } catch {
       // While the file is being replaced, the tokens before it hold.
     }
-    return this.#scopes.get(hashOf(token));
+    return this.#grants.get(hashOf(token));
   }
 
   #read(lines: readonly string[]): void {
     if (lines === this.#lines) return;
-    this.#scopes = readTokens(lines);
+    this.#grants = readTokens(lines);
     this.#lines = lines;
   }
 }
 
-/** The scopes of tokens by hash. Throws a TypeError that names the line and not the token. */
-function readTokens(lines: readonly string[]): Map<string, Scope> {
+/** What tokens are good for, by hash. Throws a TypeError that names the line and not the token. */
+function readTokens(lines: readonly string[]): Map<string, Grant> {
   if (lines.length > TOKENS_MAX) throw new TypeError(`There are more than ${TOKENS_MAX} tokens`);
-  const scopes = new Map<string, Scope>();
+  const grants = new Map<string, Grant>();
   for (const [index, line] of lines.entries()) {
-    const [token = "", scope = "", ...rest] = line.split(/\s+/);
+    const [token = "", scope = "", bound = "", ...rest] = line.split(/\s+/);
     const isScope = (SCOPES as readonly string[]).includes(scope);
-    if (token.length < TOKEN_LENGTH_MIN || !isScope || rest.length > 0) {
+    const [, tenant] = /^tenant=(.+)$/.exec(bound) ?? [];
+    const isBound = bound === "" || tenant !== undefined;
+    if (token.length < TOKEN_LENGTH_MIN || !isScope || !isBound || rest.length > 0) {
       throw new TypeError(
         `Token ${index + 1} is not ${TOKEN_LENGTH_MIN} characters or more and one of ${SCOPES.join(", ")}`,
       );
     }
-    scopes.set(hashOf(token), scope as Scope);
+    grants.set(hashOf(token), { scope: scope as Scope, tenant });
   }
-  return scopes;
+  return grants;
 }
 
 function scopeNeeded(method: string, path: string): Scope {
-  if (method === "GET" || method === "HEAD") return "read";
+  if (method === "GET" || method === "HEAD" || FOLLOW_PATH === path) return "read";
   return ADMIN_PATHS.some((pattern) => pattern.test(path)) ? "admin" : "write";
 }
 

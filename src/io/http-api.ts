@@ -76,6 +76,7 @@ export async function createHttpApi({
   addReads(app, served);
   addWrites(app, served);
   addCoordinator(app, served);
+  served.addRoutes(app);
   await app.ready();
   return (request, response) => app.routing(request, response);
 }

@@ -67,8 +67,8 @@ export interface HttpServerOptions {
   readonly onPeerUpgrade: AcceptUpgrade;
   /** The same at `RPC_PATH`, for clients. */
   readonly onClientUpgrade: AcceptUpgrade;
-  /** The same below `DOCUMENTS_PATH`. */
-  readonly onDocumentUpgrade: AcceptUpgrade;
+  /** Who takes over sockets at another path; undefined where nobody does. */
+  readonly upgradeAt: (path: string) => AcceptUpgrade | undefined;
   /** Pages that may do more than read. */
   readonly origins: Origins;
   /** A request failed by a fault of this peer. */
@@ -159,15 +159,18 @@ export class HttpServer {
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     this.#idle.release(socket);
-    const [path] = (request.url ?? "").split("?");
-    const { onPeerUpgrade, onClientUpgrade, onDocumentUpgrade } = this.#options;
-    const isDocument = path?.startsWith(DOCUMENTS_PATH) === true;
-    if (path !== PEER_PATH && path !== RPC_PATH && !isDocument) answerOn(socket, answerWith(404));
+    const [path = ""] = (request.url ?? "").split("?");
+    const { onPeerUpgrade, onClientUpgrade, upgradeAt } = this.#options;
+    // [S2] Other doors, and nothing behind them is shared.
+    const doors = new Map([
+      [PEER_PATH, onPeerUpgrade],
+      [RPC_PATH, onClientUpgrade],
+    ]);
+    const accept = doors.get(path) ?? upgradeAt(path);
+    if (accept === undefined) answerOn(socket, answerWith(404));
     else if (request.headers.upgrade?.toLowerCase() !== "websocket") {
       answerOn(socket, answerWith(426));
-    } else if (path === PEER_PATH) onPeerUpgrade(request, socket, head);
-    else if (isDocument) onDocumentUpgrade(request, socket, head);
-    else onClientUpgrade(request, socket, head); // [S2] Another door, and nothing behind it is shared.
+    } else accept(request, socket, head);
   }
 }
 

@@ -4,6 +4,7 @@
  * The server is a shell around a peer like the library's own `Peer`, and knows nothing of it but this.
  * Everything here may throw or reject with a `HearsayError`, whose code becomes the answer's status.
  */
+import type { FastifyInstance } from "fastify";
 import type { Move, Pin } from "../core/allocation.ts";
 import type { TickStatus } from "../core/barrier.ts";
 import type { Contribution } from "../core/contribution.ts";
@@ -54,6 +55,8 @@ export interface RebalanceOptions {
 
 export interface ServedPeer {
   readonly coordinator: ServedCoordinator;
+  /** Adds the routes of what runs on the peer beside its coordinator. */
+  addRoutes(app: FastifyInstance): void;
   status(): MachineStatus;
   /** What this life of it has sent to other peers. */
   sent(): Traffic;

@@ -34,6 +34,7 @@ const BENCHES: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>
   rpc: () => import("./rpc.ts"),
   documents: () => import("./documents.ts"),
   search: () => import("./search.ts"),
+  live: () => import("./live.ts"),
   security: () => import("./security.ts"),
 };
 

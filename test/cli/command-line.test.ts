@@ -1,7 +1,11 @@
 /**
  * The commands as people and scripts use them, against real peers.
  */
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { connect } from "../../src/client.ts";
 import { type Ended, type PeerRun, Processes, until } from "../end-to-end/processes.ts";
 
 let processes = new Processes();
@@ -44,6 +48,7 @@ test.each([
   ...["start", "dev", "status", "members", "allocations", "shards", "allocate", "release"],
   ...["route", "rebalance", "drain", "replicas", "tick", "watch", "leave", "index", "df", "repair"],
   "search",
+  "live",
 ])("hearsay %s --help explains itself and does nothing", async (command) => {
   const { code, stdout, stderr } = await run([command, "--help"]);
   expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
@@ -273,4 +278,41 @@ test("tick starts, completes and shows ticks; replicas says whether there are en
   }
   const again = await run(["tick", "start", "--peer", peer.address]);
   expect([again.code, again.stderr]).toEqual([1, expect.stringContaining("TICK_IN_PROGRESS")]);
+});
+
+test("live follows a query, one delta a line, and goes on when the peer is gone", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "hearsay-live-"));
+  const file = join(folder, "entities.json");
+  try {
+    await writeFile(file, JSON.stringify({ task: { title: "string", priority: "number" } }));
+    const peer = await startOne("--live", file);
+    const query = JSON.stringify({
+      ...{ tenant: "acme", entity: "task", limit: 2 },
+      sort: [{ column: "priority", descending: true }],
+    });
+    const json = processes.run(["live", query, "--json", "--peer", peer.address]);
+    const text = processes.run(["live", "acme/task", "--peer", peer.address]);
+    await json.says(/"reset","rows":0/);
+    await text.says(/^reset {3}0 rows$/m);
+    const client = await connect(peer.address);
+    for (const priority of [1, 2, 3]) {
+      const columns = { title: `Task ${priority}`, priority };
+      await client.live.put({ tenant: "acme", entity: "task", id: `t${priority}`, columns });
+    }
+    client.close();
+    await text.says(/^enter {3}2 {2}t3 {2}title=Task 3 {2}priority=3$/m);
+    await json.says(/"id":"t3"[^\n]*\n/);
+    const types = json.stdout
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line).type);
+    expect(types).toEqual(["reset", "enter", "enter", "leave", "enter"]);
+    for (const each of [json, text]) each.child.kill("SIGINT");
+    expect([(await json.ended).code, (await text.ended).code]).toEqual([0, 0]);
+    expect((await run(["live", "{", "--peer", peer.address])).code).toBe(2);
+    const wrong = await run(["live", "acme/nothing", "--json", "--peer", peer.address]);
+    expect([wrong.code, JSON.parse(wrong.stderr).error.code]).toEqual([1, "BAD_REQUEST"]);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
 });

@@ -43,6 +43,8 @@ interface Copy extends StoredItem {
 export interface LmdbItemStoreOptions {
   /** The peer's data directory. */
   readonly directory: string;
+  /** Where in it the copies are. Default "documents". */
+  readonly folder?: string;
   readonly name: PeerName;
   readonly cluster: string;
   /** The disk has failed: the peer must end. */
@@ -68,7 +70,7 @@ export class LmdbItemStore implements ItemStore {
 
   /** Opens it. Rejects with `STORE_LOCKED`, `STORE_CORRUPT` or `STORE_FAILED`. */
   static async open(options: LmdbItemStoreOptions): Promise<LmdbItemStore> {
-    const path = join(options.directory, DOCUMENTS_FOLDER);
+    const path = join(options.directory, options.folder ?? DOCUMENTS_FOLDER);
     await mkdir(path, { recursive: true });
     const { open } = await import("lmdb");
     const size = await stat(join(path, DATA_FILE)).then(

@@ -14,6 +14,7 @@ import { CLOCK_BUGS, GOSSIP_BUGS, MAP_BUGS } from "./entry-bugs.ts";
 import { ERA_BUGS } from "./era-bugs.ts";
 import { FREQUENCY_BUGS } from "./frequency-bugs.ts";
 import { HOSTING_BUGS } from "./hosting-bugs.ts";
+import { LIVE_BUGS } from "./live-bugs.ts";
 import { OVERLAY_BUGS } from "./overlay-bugs.ts";
 
 export const BUGS: readonly PlantedBug[] = [
@@ -28,4 +29,5 @@ export const BUGS: readonly PlantedBug[] = [
   ...FREQUENCY_BUGS,
   ...HOSTING_BUGS,
   ...DOCUMENT_BUGS,
+  ...LIVE_BUGS,
 ];

@@ -1,0 +1,137 @@
+/**
+ * Keeps the rows of this peer's shards, and copies of those of others: brings posts, shards, members and time
+ * to `replicated-rows.ts`, as a service of its own.
+ *
+ * Copies of a shard's rows are at the peers that come out highest for it by rendezvous, so that a death
+ * moves few of them.
+ *
+ * Rules: SPEC.md, V6, Y3 to Y6.
+ */
+import { rendezvousRank } from "../../core/rendezvous.ts";
+import type { PeerName, ShardId } from "../../core/units.ts";
+import type { Clock } from "../../io/clock.ts";
+import type { AcquireContext } from "../../io/host-runner.ts";
+import type { Service, ServicePort, Services } from "../../io/services.ts";
+import { Channels } from "../../items/channels.ts";
+import { decodeMessage, readItemMessage } from "../../items/item-messages.ts";
+import type { ItemStore } from "../../items/item-store.ts";
+import { Items, type ItemsOptions } from "../../items/items.ts";
+import { ReplicatedRows, type RowsHooks } from "../replicated-rows.ts";
+import type { Table } from "../row.ts";
+
+/** How often something may be due, in ms. */
+const TICK_MS = 250;
+
+/** Copies of a row besides the one at its region. */
+const REPLICAS = 2;
+
+export interface RowKeeperOptions extends ItemsOptions {
+  readonly tables: ReadonlyMap<string, Table>;
+  readonly services: Services;
+  readonly store: ItemStore;
+  readonly clock: Clock;
+  /** Copies besides the one at the region. Default 2. */
+  readonly replicas?: number;
+  readonly onFault: (error: unknown) => void;
+}
+
+export class RowKeeper implements Service {
+  readonly rows: ReplicatedRows;
+  readonly #options: RowKeeperOptions;
+  readonly #port: ServicePort;
+  readonly #channels: Channels;
+  readonly #items: Items;
+  readonly #timer: NodeJS.Timeout;
+  #isViewDue = false;
+
+  constructor(options: RowKeeperOptions, hooks: RowsHooks) {
+    this.#options = options;
+    const { services, store, clock, tables, onFault } = options;
+    this.#port = services.register("rows", this);
+    this.#channels = new Channels(this.#port, {
+      received: (from, bytes) => {
+        const elements = decodeMessage(bytes);
+        const message = elements && readItemMessage(elements);
+        if (message !== undefined) this.#items.received(from, message);
+      },
+      lost: (peer) => this.#items.lost(peer),
+      opened: (peer) => this.#items.opened(peer),
+    });
+    const port = {
+      name: this.#port.name,
+      send: (to: PeerName, message: Uint8Array) => this.#channels.send(to, message),
+      isBusy: (peer: PeerName) => this.#channels.isBusy(peer),
+      shardFor: () => undefined, // Rows stay in their shards, whichever there are.
+      regionFor: (shard: ShardId) => this.#port.view?.regionFor(shard),
+      replicasOf: (shard: ShardId) => this.#replicasOf(shard),
+      others: () => this.#others(),
+    };
+    let items: Items | undefined;
+    this.rows = new ReplicatedRows(tables, hooks, (own) => {
+      items = new Items(port, store, own, options);
+      return items;
+    });
+    this.#items = items as unknown as Items;
+    this.#timer = setInterval(() => {
+      try {
+        this.#items.tick(clock.now());
+      } catch (error) {
+        onFault(error);
+      }
+    }, TICK_MS);
+    this.#timer.unref();
+  }
+
+  /** Members or allocations have changed: what follows is done once for all changes of a turn. */
+  viewChanged(): void {
+    if (this.#isViewDue) return;
+    this.#isViewDue = true;
+    setImmediate(() => {
+      this.#isViewDue = false;
+      if (this.#port.view === undefined) return;
+      this.#channels.retain(this.#others());
+      this.#items.viewChanged();
+    });
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+  }
+
+  onAcquire(shard: ShardId, { token, writer }: AcquireContext): void {
+    this.rows.acquired(shard, { token, writer }, this.#options.clock.now());
+  }
+
+  onRelease(shard: ShardId): void {
+    this.rows.released(shard);
+  }
+
+  onPost(from: PeerName, body: Uint8Array): void {
+    this.#channels.posted(from, body);
+  }
+
+  onOpen(peer: PeerName): void {
+    this.#channels.opened(peer);
+  }
+
+  onLost(peer: PeerName): void {
+    this.#channels.lost(peer);
+  }
+
+  onReset(): void {
+    this.#channels.reset();
+    this.rows.reset();
+  }
+
+  #replicasOf(shard: ShardId): PeerName[] {
+    return rendezvousRank(shard, this.#others(), this.#options.replicas ?? REPLICAS);
+  }
+
+  #others(): ReadonlySet<PeerName> {
+    const members = this.#port.view?.members() ?? [];
+    const there = members.filter(({ name, status }) => {
+      return name !== this.#port.name && (status === "alive" || status === "suspect");
+    });
+    return new Set(there.map(({ name }) => name));
+  }
+}
