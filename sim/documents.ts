@@ -138,8 +138,9 @@ export class SimulatedDocuments {
   }
 
   delivered(delivery: Delivery): void {
-    if (delivery.type === "post") this.#channels.posted(delivery.from, delivery.body);
-    else if (delivery.type === "open") this.#channels.opened(delivery.peer);
+    if (delivery.type === "post") {
+      if (delivery.service === SERVICE) this.#channels.posted(delivery.from, delivery.body);
+    } else if (delivery.type === "open") this.#channels.opened(delivery.peer);
     else this.#channels.lost(delivery.peer);
   }
 

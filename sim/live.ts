@@ -37,7 +37,7 @@ const CUSHION = 1;
 /** Rows of one entity: few, so that windows are often full, and lose rows. */
 export const ROWS = 30;
 
-export const TABLES: ReadonlyMap<string, Table> = (() => {
+const TABLES: ReadonlyMap<string, Table> = (() => {
   const columns = { group: "number", rank: "number" } as const;
   const read = readDeclarations(Object.fromEntries(ENTITIES.map((name) => [name, columns])));
   if (!read.ok) throw new Error(read.message);
@@ -221,6 +221,7 @@ export class SimulatedLive {
       this.#channels.posted(from, bytes);
       return;
     }
+    if (service !== "live") return;
     const words = decodeBody(bytes)?.body;
     for (const each of Array.isArray(words) ? (words as readonly unknown[]) : []) {
       const message = readMessage(each);

@@ -42,7 +42,7 @@ export const live = defineCommand({
 });
 
 /** Reads a query from the command line; what it asks for is judged by the peer. */
-export function readQueryText(text: string): LiveQuery {
+function readQueryText(text: string): LiveQuery {
   const [, tenant, entity] = /^([^{}/]+)\/([^{}/]+)$/.exec(text) ?? [];
   if (tenant !== undefined && entity !== undefined) return { tenant, entity };
   try {

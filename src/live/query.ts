@@ -39,7 +39,7 @@ import { compileLike } from "./like.ts";
 import type { SortKey } from "./order.ts";
 import { ID_COLUMN, isName, isRecord, type Scalar, type Table } from "./row.ts";
 
-export const OPERATORS = [
+const OPERATORS = [
   ...["eq", "ne", "gt", "gte", "lt", "lte", "in", "notin"],
   ...["like", "ilike", "isnull", "isnotnull"],
 ] as const;

@@ -19,7 +19,7 @@ import type { Row, RowDraft, Scalar } from "./row.ts";
 import type { ReadRequest, ReadResult } from "./view.ts";
 
 /** Rows of one shard. */
-export const SHARD_ROWS_MAX = 1_000_000;
+const SHARD_ROWS_MAX = 1_000_000;
 
 /** Deletions that are remembered in one shard. */
 const DELETIONS_MAX = 65_536;
