@@ -46,7 +46,8 @@ export interface Checker {
     imported: Counts | undefined,
   ): void;
   released?(peer: SimulatedPeer, shard: string, counts: Counts): void;
-  /** Something has come for the services of a peer. */
+  /** The hosts of a peer are told something, and its services. */
+  tasked?(peer: SimulatedPeer, task: HostTask): void;
   delivered?(peer: SimulatedPeer, delivery: Delivery): void;
   /** The peers that were healed have settled. */
   settled?(peers: readonly SimulatedPeer[]): void;

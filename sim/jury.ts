@@ -55,6 +55,8 @@ export interface JuryOptions {
   readonly options: RunOptions;
   readonly network: Network;
   readonly report: Report;
+  /** Who hosts documents, which is told everything, too. */
+  readonly documents: Checker;
   readonly now: () => number;
   /** The kinds of the faults that have struck so far. */
   readonly struck: () => readonly string[];
@@ -73,7 +75,7 @@ export class Jury {
   readonly resources: ResourcesChecker;
   readonly spread: SpreadChecker;
 
-  constructor({ options, network, report, now, struck, more }: JuryOptions) {
+  constructor({ options, network, report, now, struck, more, documents }: JuryOptions) {
     const isCalm = (): boolean => struck().length === 0;
     const has = (allowed: ReadonlySet<string>) => () => struck().every((kind) => allowed.has(kind));
     const areSidesJudged = (): boolean => options.downing !== "off" && has(CUTS)();
@@ -99,6 +101,7 @@ export class Jury {
       new NamesChecker(report, now, has(HARMLESS)),
       new SidesChecker(report, now, () => network.cuts(), areSidesJudged),
       this.live,
+      documents,
       ...more(report),
     ];
   }
@@ -111,7 +114,7 @@ export class Jury {
     const [booted, wiped] = [this.#listeners("booted"), this.#listeners("wiped")];
     const [asked, handled] = [this.#listeners("asked"), this.#listeners("handled")];
     const [acquired, released] = [this.#listeners("acquired"), this.#listeners("released")];
-    const delivered = this.#listeners("delivered");
+    const [tasked, delivered] = [this.#listeners("tasked"), this.#listeners("delivered")];
     return {
       persisted: (peer, maps) => {
         for (const listener of persisted) listener(peer, maps);
@@ -122,6 +125,12 @@ export class Jury {
       changed: (peer, change) => {
         onChange(peer, change);
         for (const listener of changed) listener(peer, change);
+      },
+      tasked: (peer, task) => {
+        for (const listener of tasked) listener(peer, task);
+      },
+      delivered: (peer, delivery) => {
+        for (const listener of delivered) listener(peer, delivery);
       },
       answered: (peer, call, outcome) => {
         for (const listener of answered) listener(peer, call, outcome);
@@ -140,9 +149,6 @@ export class Jury {
       },
       released: (peer, shard, counts) => {
         for (const listener of released) listener(peer, shard, counts);
-      },
-      delivered: (peer, delivery) => {
-        for (const listener of delivered) listener(peer, delivery);
       },
       stepped: (peer, event) => {
         for (const listener of stepped) listener(peer, event);

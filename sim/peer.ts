@@ -66,6 +66,8 @@ export interface Observer {
   handled?(peer: SimulatedPeer, task: TaskOf<"handle">, operation: number): void;
   acquired?(peer: SimulatedPeer, task: TaskOf<"acquire">, imported: Counts | undefined): void;
   released?(peer: SimulatedPeer, shard: string, counts: Counts): void;
+  /** The hosts of a peer are told something. */
+  tasked?(peer: SimulatedPeer, task: HostTask): void;
   /** Something has come for the services of a peer. */
   delivered?(peer: SimulatedPeer, delivery: Delivery): void;
   /** The machine has taken a step. */
@@ -382,6 +384,7 @@ export class SimulatedPeer {
         this.#beginAgain(effect.join, effect.older);
         break;
       case "host":
+        this.#observer.tasked?.(this, effect.task);
         this.#host?.perform(effect.task);
         break;
       case "deliver":

@@ -59,6 +59,11 @@ const whenFollowed = (report: DetailedReport): string | undefined => {
 const whenFollowedOn = (report: DetailedReport): string | undefined =>
   whenFollowed(report) ?? whenSettled(report);
 
+const whenEdited = (report: DetailedReport): string | undefined => {
+  const { hosts, workload } = report.options;
+  return hosts && workload.includes("documents") ? whenSettled(report) : "nothing was edited";
+};
+
 const whenStruck =
   (kind: string) =>
   ({ faults }: DetailedReport): string | undefined =>
@@ -88,6 +93,7 @@ export const RULES: Readonly<Record<string, Rule>> = {
   I10: rule("Equal views give equal routes"),
   I12: rule("No phase is over before every participant has completed it", withWorkload("ticks")),
   I13: rule("A complete answer is the sum of one publication of each shard", whenPublished),
+  I14: rule("No acknowledged edit is missing, and all copies are equal", whenEdited),
   I15: rule("Hostile input changes no state", whenStruck("hostile")),
   I16: rule("Nothing of another cluster gets in", whenStruck("stranger")),
   I17: rule("A restart on its disk forgets nothing that was acknowledged", whenSettled),

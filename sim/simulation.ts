@@ -12,6 +12,7 @@ import type { Change } from "../src/core/effect.ts";
 import { Hash64 } from "../src/core/hash.ts";
 import { Random } from "../src/core/random.ts";
 import { type Violation, Violations } from "./checker.ts";
+import { DocumentPeers } from "./document-peers.ts";
 import { Faults } from "./faults.ts";
 import { IntruderSquad } from "./intruders.ts";
 import { Jury, type MoreCheckers } from "./jury.ts";
@@ -54,6 +55,9 @@ const CHANGE_MS = 20;
 
 /** How long windows may take until they are right, in ms. */
 const FOLLOW_MS_MAX = 20_000;
+
+/** How long documents may take until all copies are equal, in ms. */
+const GATHER_MS_MAX = 20_000;
 
 /** How long the tick takes that is completed in the end, and how often regions work on it, in ms. */
 const TICK_MS_MAX = 20_000;
@@ -112,6 +116,7 @@ export class Simulation {
   readonly #workload: Workload;
   readonly #intruders: IntruderSquad;
   readonly #timeline: Timeline;
+  readonly #documents: DocumentPeers;
   readonly #digest = new Hash64();
   #core: readonly SimulatedPeer[] = [];
   #comparedAt = 0;
@@ -130,8 +135,10 @@ export class Simulation {
     this.network = new Network(this.world, stream(), { ...options, delayMsMin: 0.1 });
     this.violations = new Violations(() => this.world.now);
     const { report } = this.violations;
+    const documents = new DocumentPeers(this.world);
+    this.#documents = documents;
     this.#jury = new Jury({
-      ...{ options, network: this.network, now: () => this.world.now, more },
+      ...{ options, network: this.network, now: () => this.world.now, more, documents },
       struck: () => Object.keys(this.#faults.counts),
       report,
     });
@@ -148,7 +155,8 @@ export class Simulation {
     if (options.hosts && options.workload.includes("live")) {
       live.attach(this.peers, world, options.shards);
     }
-    const models = { calls, frequencies, coordination, asks, live };
+    documents.populate(this.peers, options);
+    const models = { calls, frequencies, coordination, asks, documents, live };
     this.#workload = new Workload(this.peers, options, workload, models, report);
   }
 
@@ -178,6 +186,7 @@ export class Simulation {
     if (this.#convergenceMs !== null) {
       yield* this.#watchLinks(this.#core);
       yield* this.#follow(this.#core);
+      yield* this.#gather(this.#core);
       yield* this.#tick(this.#core);
       yield* this.#rest(this.#core);
     }
@@ -323,6 +332,16 @@ export class Simulation {
       problem = live.problem();
     }
     if (problem !== undefined) this.violations.report(...problem);
+  }
+
+  /** [I14] Documents come to rest, and nothing is missing in them. */
+  *#gather(core: readonly SimulatedPeer[]): Generator<number, void> {
+    if (core.length !== this.peers.length || this.#documents.isEmpty) return;
+    const untilMs = this.world.now + GATHER_MS_MAX;
+    while (this.#documents.unsettled() !== undefined && this.world.now < untilMs) {
+      yield* this.#pass(this.world.now + SAMPLE_MS);
+    }
+    this.#documents.judge(this.violations.report);
   }
 
   /** [L5] Ticks go on: whatever became of the present one, another can be started and completed. */

@@ -12,6 +12,7 @@ import type { CallsChecker } from "./checkers/calls.ts";
 import type { FrequenciesChecker } from "./checkers/frequencies.ts";
 import type { LiveChecker } from "./checkers/live.ts";
 import type { Coordination, CoordinationOperation } from "./coordination.ts";
+import type { DocumentPeers } from "./document-peers.ts";
 import type { WorkloadKind } from "./options.ts";
 import type { SimulatedPeer } from "./peer.ts";
 
@@ -30,10 +31,14 @@ const WEIGHTS: Readonly<Record<WorkloadKind, number>> = {
     frequencies: 4,
     ask: 30,
     live: 20,
+    documents: 12,
   },
 };
 
 const DOCUMENTS = 1000;
+
+/** Documents that are edited: few, so that peers often edit the same. */
+const EDITED = 5;
 
 /** Entities of each shard, and how long asks may take, in ms. */
 const ENTITIES = 4;
@@ -54,7 +59,8 @@ export type Operation =
       readonly timeoutMs: number;
     }
   /** Whatever users of live queries do, drawn from `draw`. */
-  | { readonly type: "live"; readonly draw: number };
+  | { readonly type: "live"; readonly draw: number }
+  | { readonly type: "documents"; readonly document: string; readonly client: number };
 
 export interface WorkloadOptions {
   readonly shards: number;
@@ -68,6 +74,7 @@ export interface WorkloadModels {
   readonly coordination: Coordination;
   readonly asks: AsksChecker;
   readonly live: LiveChecker;
+  readonly documents: DocumentPeers;
 }
 
 export class Workload {
@@ -80,6 +87,8 @@ export class Workload {
   readonly #frequencies: FrequenciesChecker;
   readonly #asks: AsksChecker;
   readonly #live: LiveChecker;
+  readonly #documents: WorkloadModels["documents"];
+  #edits = 0;
   readonly #report: Report;
   #isBusy = true;
   #turnsAt = 0;
@@ -88,7 +97,7 @@ export class Workload {
     peers: readonly SimulatedPeer[],
     options: WorkloadOptions,
     random: Random,
-    { calls, frequencies, coordination, asks, live }: WorkloadModels,
+    { calls, frequencies, coordination, asks, documents, live }: WorkloadModels,
     report: Report,
   ) {
     this.#peers = peers;
@@ -99,6 +108,7 @@ export class Workload {
     this.#frequencies = frequencies;
     this.#asks = asks;
     this.#live = live;
+    this.#documents = documents;
     this.#report = report;
   }
 
@@ -131,6 +141,11 @@ export class Workload {
       const { shard, entity, timeoutMs } = operation;
       if (peer.options.hosts !== true) return;
       peer.ask(this.#asks.ask(peer, shard, entity, timeoutMs), shard, entity, timeoutMs);
+    } else if (operation.type === "documents") {
+      this.#edits += 1;
+      const edit = `edit-${this.#edits}`;
+      const { document, client } = operation;
+      peer.run(() => this.#documents.get(peer)?.edit(document, edit, client));
     } else {
       const region = operation.type === "allocate" ? operation.region : undefined;
       this.#calls.expect(peer, peer.nextCall, { shard: operation.shard, region });
@@ -173,6 +188,10 @@ export class Workload {
       case "ask": {
         const entity = `entity-${this.#random.below(ENTITIES)}`;
         return { type, shard, entity, timeoutMs: ASK_MS_MIN + this.#random.below(ASK_MS_MAX) };
+      }
+      case "documents": {
+        const document = `document-${this.#random.below(EDITED)}`;
+        return { type, document, client: this.#random.uint32() };
       }
       case undefined:
         return undefined;

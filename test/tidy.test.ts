@@ -15,7 +15,7 @@ const ALLOWED_IMPORTS: Record<string, readonly string[]> = {
   "src/wire": ["src/core", "msgpackr"],
   "src/io": ["src/core", "src/wire", "node:", "package"],
   "src/items": ["src/core", "src/wire"],
-  "src/documents": ["src/core", "src/items", "package"],
+  "src/documents": ["src/core", "src/items", "yjs", "lib0/decoding", "lib0/encoding"],
   "src/documents/shell": [
     ...["src/core", "src/wire", "src/io", "src/items", "src/documents", "node:", "package"],
   ],
@@ -28,7 +28,7 @@ const ALLOWED_IMPORTS: Record<string, readonly string[]> = {
     ...["src/core", "src/wire", "src/io", "src/items", "src/documents", "src/documents/shell"],
     ...["src/live", "src/live/shell", "node:", "package"],
   ],
-  sim: ["src/core", "src/wire", "src/items", "src/documents", "src/live"],
+  sim: ["src/core", "src/wire", "src/items", "src/documents", "src/live", "yjs"],
   test: [
     ...["src", "src/core", "src/wire", "src/io", "src/items", "src/documents"],
     ...["src/documents/shell", "src/live", "src/live/shell", "sim", "node:", "package"],

@@ -2,8 +2,8 @@
  * Nobody drags a clock along: a hybrid clock is never further ahead than its own wall clock ever was,
  * plus what a merge may add.
  *
- * Peers whose hybrid clocks are all ahead, since their wall clocks went back, take each other's [C5]:
- * such a one is held to the highest wall clock that anybody had.
+ * Peers whose hybrid clocks are all ahead, since their wall clocks went back, take each other's, and
+ * newcomers take theirs [C5]: such a one is held to the highest wall clock that anybody had.
  */
 import { timestampMs } from "../../src/core/clock.ts";
 import type { Checker, Report } from "../checker.ts";
@@ -17,6 +17,8 @@ export class ClocksChecker implements Checker {
   /** The highest wall clock used under a name, in any life: a clone has the clock of its disk. */
   readonly #wallMs = new Map<string, number>();
   #highestMs = 0;
+  /** Peers that have not served yet in this life. */
+  readonly #new = new Set<SimulatedPeer>();
   /** Where the hybrid clock stood before the step under way. */
   readonly #wasMs = new Map<SimulatedPeer, number>();
 
@@ -26,6 +28,7 @@ export class ClocksChecker implements Checker {
 
   booted(peer: SimulatedPeer): void {
     this.#wasMs.set(peer, timestampMs(peer.machine?.clockTime ?? 0));
+    this.#new.add(peer);
   }
 
   stepped(peer: SimulatedPeer): void {
@@ -36,9 +39,11 @@ export class ClocksChecker implements Checker {
     this.#highestMs = Math.max(this.#highestMs, machine.wallMs);
     const boundMs = 2 * peer.options.timings.maxDriftMs + CARRY_MS;
     const wasAhead = (this.#wasMs.get(peer) ?? 0) - machine.wallMs > boundMs;
+    const isNew = this.#new.has(peer);
+    if (machine.isReady) this.#new.delete(peer);
     const timeMs = timestampMs(machine.clockTime);
     this.#wasMs.set(peer, timeMs);
-    const aheadMs = timeMs - (wasAhead ? this.#highestMs : highestMs);
+    const aheadMs = timeMs - (wasAhead || isNew ? this.#highestMs : highestMs);
     if (aheadMs > boundMs) this.#report("I4", `${name} is ${aheadMs} ms ahead of its wall`);
   }
 }

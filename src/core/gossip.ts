@@ -178,18 +178,30 @@ export class Gossip {
     const { clock, wallMs, leadMs, timings } = this.#state;
     // [C5] Peers whose walls were all ahead are left with clocks that are ahead, not all as far, and with
     // each other. Were there one whose clock is sound, this one would begin again.
-    const isAhead = leadMs > 2 * timings.maxDriftMs;
+    const isAhead = leadMs > 2 * timings.maxDriftMs || this.#joinsAhead(link);
     const aheadMs = isAhead ? Math.max(leadMs, link.leadMs ?? 0) : 0;
     if (!clock.observe(entry.time, wallMs + aheadMs)) {
       this.refused.drift += 1; // [C4]
       return false;
     }
-    if (map === MEMBERS && entry.writer === link.remote.incarnation) link.hasSentRow = true;
+    if (map === MEMBERS && entry.writer === link.remote.incarnation) {
+      link.hasSoundRow = this.#state.isCredible(entry.time);
+    }
     if (isStale(map, entry, this.#state.cut)) return false; // [M5]
     if (map === VERDICTS) return this.#admitVerdict(entry);
     if (map !== SETTINGS) return true;
     if (entry.key === ERA_KEY) return this.#admitEra(link, entry);
     return entry.key !== FOUNDING_KEY || this.#admitFounding(link, entry);
+  }
+
+  /** [C5] A newcomer has nothing to lose, and takes the table as it is where nobody has a sound one. */
+  #joinsAhead({ leadMs = 0 }: Link): boolean {
+    const { joined, founding, links, timings } = this.#state;
+    const leadMsMax = 2 * timings.maxDriftMs;
+    if (joined || founding.isFromDisk || leadMs <= leadMsMax) return false;
+    return !links
+      .usable(timings.maxDriftMs)
+      .some((link) => link.remote.founding !== undefined && (link.leadMs ?? Infinity) <= leadMsMax);
   }
 
   /** [F1] What counts for nobody would be kept for long. */

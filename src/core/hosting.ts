@@ -290,6 +290,7 @@ export class Hosting {
   }
 
   #othersStopped(shard: ShardId, token: Timestamp): void {
+    if (!this.#state.isReady) return; // [F9] What came with it may say so.
     const record = this.#shards.get(shard);
     if (record?.state === "settling" && record.token === token) this.#settled(record);
   }

@@ -48,8 +48,11 @@ export class Link {
   isWithMember = false;
   /** A newer era that came with the exchange under way, and is taken over at its end [M5]. */
   comingEra: Entry | undefined;
-  /** The other end sent its row of this life: it is a member, even if a higher row of it stands here. */
-  hasSentRow = false;
+  /**
+   * The other end sent its row of this life, stamped by a clock that is not ahead: it is a member, even if
+   * a higher row of it stands here.
+   */
+  hasSoundRow = false;
   /** The other end's founding must give way to ours: nothing of it is merged [A0]. */
   isAlien = false;
   /** Where the other end stands in the ring of the members: the hash of its name. */

@@ -428,8 +428,14 @@ export class Machine {
     const sound = state.links
       .usable(state.timings.maxDriftMs)
       .filter(({ leadMs }) => (leadMs ?? Infinity) <= leadMsMax)
-      // What a member wrote in an earlier life may be ahead, too, and hide its row of this one.
-      .filter(({ remote, hasSentRow }) => hasSentRow || state.isMember(remote));
+      // One that has just begun again is sound until it has a table, which may be ahead again. And what a
+      // member wrote in an earlier life may be ahead, too, and hide its row of this one.
+      .filter(({ remote: { name, incarnation }, hasSoundRow }) => {
+        const member = state.view.membership.get(name);
+        const isPresent =
+          member?.row.incarnation === incarnation && state.isCredible(member.stamp.time);
+        return hasSoundRow || isPresent;
+      });
     if (sound.length === 0) return; // A peer alone never resets, nor do all of them.
     const join = [
       ...new Set([...sound.map(({ remote }) => remote.address), ...state.options.join]),

@@ -128,9 +128,7 @@ export class Documents {
   settle(shard?: ShardId): void {
     for (const room of this.#rooms.values()) {
       if (shard !== undefined && room.shard !== shard) continue;
-      const present = this.#port.shardFor(room.name);
-      if (present === room.shard) this.#settle(room);
-      else this.#forget(room, true); // Its shard was removed, or a new one took it over.
+      this.#settle(room);
     }
   }
 
@@ -148,6 +146,12 @@ export class Documents {
     const news = difference(this.items.store.read(shard, document), parts);
     if (news !== undefined) this.items.append(shard, document, news);
     this.#port.changed(shard, document);
+  }
+
+  /** Whether clients are at a document that this region hosts. */
+  isOpen(shard: ShardId, document: string): boolean {
+    const room = this.#rooms.get(document);
+    return room?.isHosting === true && room.shard === shard;
   }
 
   replaced(shard: ShardId, document: string): void {
@@ -227,7 +231,7 @@ export class Documents {
   }
 
   #settle(room: Room): void {
-    this.#watch(room, () => room.settle());
+    this.#watch(room, () => room.settle(this.#port.shardFor(room.name)));
   }
 
   #resubscribe(room: Room): void {

@@ -103,7 +103,7 @@ const EMPTY_UPDATE_BYTES = 2;
 
 export class Room {
   readonly name: string;
-  readonly shard: ShardId;
+  #shard: ShardId;
   /** Whether only this peer's own writer may change it, and nothing of it is stored. */
   readonly isReadOnly: boolean;
   /** Since when nobody is at it; undefined while somebody is. */
@@ -121,9 +121,14 @@ export class Room {
   constructor(port: RoomPort, name: string, shard: ShardId, isReadOnly: boolean) {
     this.#port = port;
     this.name = name;
-    this.shard = shard;
+    this.#shard = shard;
     this.isReadOnly = isReadOnly;
     this.#attach(this.#doc);
+  }
+
+  /** The shard that the document belongs to. */
+  get shard(): ShardId {
+    return this.#shard;
   }
 
   /** The content. Not to be kept: it is another one after a move. */
@@ -212,8 +217,12 @@ export class Room {
     if (news !== undefined) this.#spreadAwareness(news, from);
   }
 
-  /** Looks where the document is by now. */
-  settle(): void {
+  /** Looks where the document is by now, in this shard. */
+  settle(shard = this.#shard): void {
+    if (shard !== this.#shard) {
+      this.#detach();
+      this.#shard = shard;
+    }
     const region = this.#port.regionFor(this.shard);
     const role = this.#role;
     if (region === this.#port.name) {

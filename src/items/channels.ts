@@ -5,6 +5,8 @@
  * waits for one peer is bounded: beyond that it is all forgotten, and the owner is told that the
  * conversation is lost, as if the link had ended. Whoever can wait asks `isBusy` before it sends much.
  *
+ * Whoever gives a conversation up that goes on at the other end says so: both ends begin anew.
+ *
  * A peer that was sent anything is needed from then on, until it is no member any more.
  *
  * Rules: SPEC.md, N1, N2 and S4.
@@ -42,6 +44,8 @@ export const CHANNEL_MESSAGE_BYTES_MAX = 67_108_864;
 const WHOLE = 0;
 const PART = 1;
 const LAST = 2;
+/** The other end has given the conversation up: what it was told is forgotten. */
+const RESET = 3;
 
 interface Channel {
   readonly waiting: Uint8Array[];
@@ -76,7 +80,7 @@ export class Channels {
       own.waiting.push(post);
       own.waitingBytes += post.length;
     }
-    if ((this.#channels.get(to)?.waitingBytes ?? 0) > WAITING_BYTES_MAX) this.lost(to); // [S4]
+    if ((this.#channels.get(to)?.waitingBytes ?? 0) > WAITING_BYTES_MAX) this.#giveUp(to); // [S4]
   }
 
   /** Whether so much waits for a peer that more of it had better wait elsewhere. */
@@ -91,11 +95,15 @@ export class Channels {
       this.#hooks.received(from, rest);
       return;
     }
+    if (body[0] === RESET) {
+      this.lost(from);
+      return;
+    }
     const channel = this.#channelOf(from);
     channel.parts.push(rest);
     channel.partBytes += rest.length;
     if (channel.partBytes > CHANNEL_MESSAGE_BYTES_MAX) {
-      this.lost(from); // [S4]
+      this.#giveUp(from); // [S4]
     } else if (body[0] === LAST) {
       const message = joined(channel.parts, channel.partBytes);
       channel.parts.length = 0;
@@ -106,11 +114,13 @@ export class Channels {
 
   opened(peer: PeerName): void {
     const channel = this.#channels.get(peer);
-    while (channel !== undefined && channel.waiting.length > 0) {
-      const [post] = channel.waiting as [Uint8Array];
-      if (!this.#port.post(peer, post)) return;
-      channel.waiting.shift();
-      channel.waitingBytes -= post.length;
+    // Posting may bring about the next event of this peer, so each is taken out first.
+    for (let post = channel?.waiting.shift(); post !== undefined; post = channel?.waiting.shift()) {
+      if (!this.#port.post(peer, post)) {
+        channel?.waiting.unshift(post);
+        return;
+      }
+      if (channel !== undefined) channel.waitingBytes -= post.length;
     }
     this.#hooks.opened(peer);
   }
@@ -122,12 +132,24 @@ export class Channels {
 
   /** Needs nobody any more but these. */
   retain(peers: ReadonlySet<PeerName>): void {
-    for (const peer of this.#needed) {
+    for (const peer of [...this.#needed]) {
       if (peers.has(peer)) continue;
       this.#needed.delete(peer);
       this.#port.release(peer);
-      this.lost(peer);
+      this.#giveUp(peer);
     }
+  }
+
+  /** Ends a conversation whose link may go on: the other end has to hear of it. */
+  #giveUp(peer: PeerName): void {
+    this.#channels.delete(peer);
+    const reset = Uint8Array.of(RESET);
+    if (!this.#port.post(peer, reset)) {
+      const channel = this.#channelOf(peer);
+      channel.waiting.push(reset);
+      channel.waitingBytes += reset.length;
+    }
+    this.#hooks.lost(peer);
   }
 
   /** The peer begins again: it needs nobody, and nothing is under way. */

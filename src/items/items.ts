@@ -21,12 +21,14 @@ import { Following } from "./following.ts";
 import { encodeItemMessage, type ItemMessage } from "./item-messages.ts";
 import type { ItemStore } from "./item-store.ts";
 import { type Acks, type LeaderPort, Leading } from "./leading.ts";
-import { markOf } from "./version.ts";
+import { markOf, type Version } from "./version.ts";
 
 export interface ItemsPort {
   readonly name: PeerName;
   send(to: PeerName, message: Uint8Array): void;
   isBusy(peer: PeerName): boolean;
+  /** The shard that an item belongs to now; undefined where there are none. */
+  shardFor(item: string): ShardId | undefined;
   /** Who has a shard, by the table. */
   regionFor(shard: ShardId): PeerName | undefined;
   /** The peers that are to have copies of an item besides the region of its shard. */
@@ -36,7 +38,7 @@ export interface ItemsPort {
 }
 
 export interface ItemsHooks
-  extends Pick<LeaderPort, "merge" | "replaced" | "acknowledged" | "recovered"> {
+  extends Pick<LeaderPort, "merge" | "isOpen" | "replaced" | "acknowledged" | "recovered"> {
   /** A copy has grown to many parts: `compact` may put fewer in their place. */
   grown(shard: ShardId, item: string): void;
 }
@@ -61,6 +63,7 @@ export class Items {
   readonly #leading = new Map<ShardId, Leading>();
   readonly #following = new Map<ShardId, Following>();
   readonly #grown: ItemsHooks["grown"];
+  #lastUnion = 0;
   #lastSession = 0;
 
   constructor(port: ItemsPort, store: ItemStore, hooks: ItemsHooks, options: ItemsOptions = {}) {
@@ -141,6 +144,10 @@ export class Items {
     } else if (["offer", "content", "ack"].includes(message.type)) leading?.received(from, message);
     else {
       const following = this.#following.get(shard);
+      if (following === undefined && leading === undefined) {
+        // The leader takes it for a follower that it is no longer: it begins anew.
+        if (this.#port.regionFor(shard) === from) this.#followLeader(shard, from);
+      }
       if (following?.leader !== from) return;
       if (!following.received(message)) this.#followLeader(shard, from);
       else if (message.type === "append") this.#watchGrowth(shard, message.item);
@@ -169,6 +176,7 @@ export class Items {
   /** Members or allocations have changed. */
   viewChanged(): void {
     const others = this.#port.others();
+    this.#rehome();
     for (const leading of this.#leading.values()) leading.viewChanged(others);
     for (const shard of this.store.shards()) {
       const following = this.#following.get(shard);
@@ -179,6 +187,40 @@ export class Items {
   /** What is due by the clock. To be called now and then, a few times a second. */
   tick(now: Instant): void {
     for (const leading of this.#leading.values()) leading.tick(now);
+  }
+
+  /**
+   * A shard that comes takes items over from others, and one that goes leaves its own to them [R2]: each
+   * peer moves its own copies, and offers them where they belong now.
+   */
+  #rehome(): void {
+    for (const from of [...this.store.shards()]) {
+      for (const [item, { version }] of [...this.store.items(from)]) {
+        const to = this.#port.shardFor(item);
+        if (to === undefined || to === from) continue;
+        const parts = this.store.read(from, item);
+        this.store.remove(from, item);
+        this.#move(to, item, version, parts);
+      }
+    }
+  }
+
+  #move(shard: ShardId, item: string, version: Version, parts: readonly Uint8Array[]): void {
+    const leading = this.#leading.get(shard);
+    const own = this.store.items(shard).get(item)?.version;
+    if (leading !== undefined) leading.adopt(item, version, parts);
+    else if (own === undefined || own.generation < version.generation) {
+      this.store.replace(shard, item, version, parts);
+    } else if (own.generation === version.generation) {
+      // Two copies in one are equal to no other: whoever leads has to look into it.
+      this.#lastUnion += 1;
+      const both = JSON.stringify([this.#port.name, this.#lastUnion, item, own, version]);
+      const mark = markOf(both);
+      const union = [...this.store.read(shard, item), ...parts];
+      this.store.replace(shard, item, { ...own, token: 0, mark, count: this.#lastUnion }, union);
+    }
+    // What was offered before is not what there is.
+    if (leading === undefined) this.#endFollowing(shard);
   }
 
   /** Offers the copies of a shard to whoever has it by the table. */

@@ -43,12 +43,20 @@ export interface LeaderPort {
   replicasOf(shard: ShardId, item: string): readonly PeerName[];
   /** Content of a copy of the same generation has come: whatever is new in it is appended. */
   merge(shard: ShardId, item: string, parts: readonly Uint8Array[]): void;
+  /** Whether users hold content of an item that may not be stored yet. */
+  isOpen(shard: ShardId, item: string): boolean;
   /** An item was deleted elsewhere: what users hold of it is void. */
   replaced(shard: ShardId, item: string): void;
   acknowledged(shard: ShardId, item: string, count: number): void;
   /** It has all that can be had: it serves. */
   recovered(shard: ShardId): void;
 }
+
+/** How long after an invitation that came to nothing there is another one, in ms. */
+const INVITE_AGAIN_MS = 1000;
+
+/** How often it is looked at whether a follower acknowledges, until it is invited anew. */
+const STUCK_ROUNDS_MAX = 5;
 
 interface Follower {
   readonly session: number;
@@ -66,6 +74,9 @@ interface Follower {
   isSynced: boolean;
   seq: number;
   /** What it has been told and has not acknowledged, in order. */
+  /** The first of these when that was last looked at, and how often it was the same. */
+  stuckAt: number;
+  stuckRounds: number;
   readonly unacknowledged: { seq: number; item: string; count: number }[];
 }
 
@@ -82,6 +93,7 @@ export class Leading {
   /** Who is to have which items, as of the last change of the view. */
   readonly #replicas = new Map<string, readonly PeerName[]>();
   isReady = false;
+  #inviteAt: Instant;
 
   constructor(
     port: LeaderPort,
@@ -96,6 +108,7 @@ export class Leading {
     this.#mark = mark;
     this.#awaited = new Set(others);
     this.#recoverBy = recoverBy;
+    this.#inviteAt = recoverBy;
     this.#pending = new Pending(port.acks, port.name, (item, count) =>
       port.acknowledged(shard, item, count),
     );
@@ -167,6 +180,9 @@ export class Leading {
     for (const peer of [...this.#followers.keys()]) {
       if (!others.has(peer)) this.#followers.delete(peer);
     }
+    for (const item of [...this.#replicas.keys()]) {
+      if (!this.items.has(item)) this.#replicas.delete(item);
+    }
     for (const item of this.items.keys()) {
       const before = this.#replicas.get(item) ?? [];
       const after = this.#port.replicasOf(this.shard, item);
@@ -186,6 +202,12 @@ export class Leading {
   /** What is due by the clock: it serves, and drops what nobody needs. */
   tick(now: Instant): void {
     this.#becomeReady(this.#awaited.size === 0 || now >= this.#recoverBy);
+    if (now >= this.#inviteAt) {
+      // Who led the shard itself when it was invited did not come.
+      this.#inviteAt = now + INVITE_AGAIN_MS;
+      this.#inviteWhere(() => true);
+      this.#watchStuck();
+    }
     for (const [peer, follower] of this.#followers) {
       this.#proceed(peer, follower);
       for (const item of [...follower.surplus].slice(0, WANT_ITEMS_MAX)) {
@@ -236,7 +258,7 @@ export class Leading {
       follower = {
         ...{ session: offer.session, offered: new Map(), isOffered: false, isSynced: false },
         ...{ asked: new Set(), wanted: new Set(), toPut: new Set(), surplus: new Set() },
-        ...{ seq: 0, unacknowledged: [] },
+        ...{ seq: 0, unacknowledged: [], stuckAt: 0, stuckRounds: 0 },
       };
       this.#followers.set(from, follower);
     }
@@ -257,17 +279,23 @@ export class Leading {
     { item, version, parts }: Extract<ItemMessage, { type: "content" }>,
   ): void {
     if (!follower.asked.delete(item)) return;
+    this.adopt(item, version, parts);
+    this.#proceed(from, follower);
+  }
+
+  /** Takes in what another copy holds. */
+  adopt(item: string, version: Version, parts: readonly Uint8Array[]): void {
     const own = this.items.get(item)?.version;
-    if (own === undefined || own.generation < version.generation) {
+    const isVoid = own !== undefined && own.generation < version.generation;
+    if (isVoid || (own === undefined && !this.#port.isOpen(this.shard, item))) {
       // A copy is as good here as it was there, and keeps its version.
       this.#pending.forget(item);
       this.#port.store.replace(this.shard, item, version, parts);
-      this.#port.replaced(this.shard, item);
+      if (isVoid) this.#port.replaced(this.shard, item);
       this.#spread(item);
-    } else if (own.generation === version.generation) {
+    } else if (own === undefined || own.generation === version.generation) {
       this.#port.merge(this.shard, item, parts);
     }
-    this.#proceed(from, follower);
   }
 
   /** Whoever is to have an item that came from elsewhere gets it. */
@@ -322,6 +350,16 @@ export class Leading {
     }
     this.#awaited.delete(peer);
     this.#becomeReady(this.#awaited.size === 0);
+  }
+
+  /** Who has stored nothing for long of what it was told may not know that it follows. */
+  #watchStuck(): void {
+    for (const [peer, follower] of this.#followers) {
+      const first = follower.unacknowledged[0]?.seq ?? 0;
+      follower.stuckRounds = first > 0 && first === follower.stuckAt ? follower.stuckRounds + 1 : 0;
+      follower.stuckAt = first;
+      if (follower.stuckRounds >= STUCK_ROUNDS_MAX) this.invite(peer);
+    }
   }
 
   #becomeReady(isTime: boolean): void {

@@ -72,6 +72,8 @@ export class ReplicatedRows {
     this.#hooks = hooks;
     this.#items = create({
       merge: (shard, item, parts) => this.#merge(shard, item, parts, true),
+      // What is served is in memory: copies that come are merged into it.
+      isOpen: (shard) => this.#served.has(shard),
       replaced: (shard, item) =>
         this.#merge(shard, item, this.#items.store.read(shard, item), false),
       acknowledged: (shard, item, count) => this.#acknowledged(shard, item, count),

@@ -33,6 +33,8 @@ const BENCHES: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>
   df: () => import("./df.ts"),
   rpc: () => import("./rpc.ts"),
   live: () => import("./live.ts"),
+  documents: () => import("./documents.ts"),
+  search: () => import("./search.ts"),
   security: () => import("./security.ts"),
 };
 

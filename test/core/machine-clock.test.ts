@@ -261,9 +261,19 @@ test("[C5] a clock that was far ahead and is right again begins again with a pee
   const back = new HandDriven("a", { image, incarnation: life("a", 1), join: ["b:1"] });
   back.start();
   back.open(1, "b");
+  back.delta(1, "members", rowEntry("b", 200));
   expect(effectsOf(back.pass(300), "reset")).toEqual([]); // Nobody has said how its clock is.
   const effects = [...back.receive(1, heartbeat({ leadMs: 3 })), ...back.pass(600)];
   expect(effectsOf(effects, "reset")).toMatchObject([{ join: ["b:1"] }]);
+});
+
+test("[C5] nobody begins again with who has just done so, and has taken a table that is ahead", () => {
+  const driven = new HandDriven("a", { image: { clockBound: at(HOUR_MS), maps: [] } });
+  driven.start();
+  driven.open(1, "b");
+  driven.receive(1, heartbeat({ leadMs: 3 })); // It was sound when it said so.
+  driven.delta(1, "members", rowEntry("b", HOUR_MS));
+  expect(effectsOf(driven.pass(600), "reset")).toEqual([]);
 });
 
 test("[C5] it does so also with a member whose earlier life wrote a row that is far ahead", () => {
@@ -311,4 +321,24 @@ test("[C5] peers whose clocks are all ahead, and not all as far, take each other
   driven.delta(1, "allocations", entry("shard-1"));
   const taken = driven.machine.allocationEntries().filter(({ writer }) => writer === life("b"));
   expect(taken.map(({ key }) => key)).toEqual(["shard-1"]);
+});
+
+test("[C5] a newcomer takes a table that is ahead, unless somebody's clock is sound", () => {
+  const founding = { time: at(-9), writer: life("b") };
+  const entry = allocationEntry("shard-0", "b", HOUR_MS, life("b"));
+  const shown = (others: number | undefined): boolean => {
+    const driven = new HandDriven("a", { join: ["b:1"] });
+    driven.start();
+    driven.open(1, "b", { founding });
+    driven.receive(1, heartbeat({ leadMs: HOUR_MS }));
+    if (others !== undefined) {
+      driven.open(2, "c", { founding });
+      driven.receive(2, heartbeat({ leadMs: others }));
+    }
+    driven.delta(1, "allocations", entry);
+    return driven.machine.allocationEntries().length > 0;
+  };
+  expect(shown(undefined)).toBe(true);
+  expect(shown(HOUR_MS)).toBe(true);
+  expect(shown(3)).toBe(false);
 });

@@ -5,7 +5,8 @@ import { expect, test } from "vitest";
 import * as Y from "yjs";
 import type { Peer } from "../../src/peer.ts";
 import { start, until } from "../peers.ts";
-import { connect, documentPeers, RawClient, say, soon } from "./clients.ts";
+import { connect, documentPeers, soon } from "./clients.ts";
+import { RawClient, say } from "./raw-client.ts";
 
 const textOf = (doc: Y.Doc): string => doc.getText("text").toString();
 

@@ -3,7 +3,8 @@
  */
 import { afterEach, expect, test } from "vitest";
 import * as Y from "yjs";
-import { RawClient, soon } from "../documents/clients.ts";
+import { soon } from "../documents/clients.ts";
+import { RawClient } from "../documents/raw-client.ts";
 import { freePorts, type PeerRun, Processes, until } from "./processes.ts";
 
 const DOCUMENTS = 8;

@@ -30,8 +30,8 @@ const MEGABYTE = 2 ** 20;
 /** How much more memory a peer may have after all attacks, and at any time during one, in bytes. */
 const GROWTH_MAX = 64 * MEGABYTE;
 
-/** Longest time that an event loop may stand still, in ms: five times what was ever seen on an idle machine. */
-const DELAY_MS_MAX = 1000;
+/** Longest time that an event loop may stand still by its own work, in ms: several times what is usual. */
+const DELAY_MS_MAX = 500;
 
 const SECRET = "the secret of the cluster under attack";
 const TOKEN = "a-token-that-nobody-guesses";
@@ -51,7 +51,7 @@ let victim: PeerRun;
 let companion: PeerRun;
 let attacker: Attacker;
 let atRest: Gauge;
-/** Members that were said to be anything but alive. */
+/** Members that were said to be dead. A busy machine may make anybody suspect. */
 const accusations: unknown[] = [];
 
 async function gauge(peer: PeerRun): Promise<Gauge> {
@@ -106,7 +106,7 @@ const settled = (): Promise<unknown> =>
 
 async function watch(): Promise<void> {
   for await (const event of await companion.api.events()) {
-    if (event.type === "member" && event.status !== "alive") accusations.push(event);
+    if (event.type === "member" && event.status === "dead") accusations.push(event);
   }
 }
 
@@ -396,7 +396,6 @@ test("[S8, F1] a goodbye that is forged in another's name is taken back by whoev
     "companion alive",
     "victim alive",
   ]);
-  accusations.length = 0; // It was believed for as long as nobody knew better.
 }, 60_000);
 
 /** The last: what it writes stays. */

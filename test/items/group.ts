@@ -124,6 +124,7 @@ export class ItemPeer {
         name: this.name,
         send: (to, message) => this.channels.send(to, message),
         isBusy: (peer) => this.channels.isBusy(peer),
+        shardFor: () => SHARD,
         regionFor: () => this.leader,
         replicasOf: () => this.group.replicasFor(this),
         others: () => this.others(),
@@ -135,6 +136,7 @@ export class ItemPeer {
           const news = [...numbersIn(parts)].filter((number) => !own.has(number));
           if (news.length > 0) this.items.append(shard, item, updateOf(news));
         },
+        isOpen: () => false,
         replaced: (_shard, item) => void this.deleted.push(item),
         acknowledged: (_shard, item, count) => {
           const { generation = 0 } = this.store.items(SHARD).get(item)?.version ?? {};

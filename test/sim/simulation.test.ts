@@ -54,3 +54,17 @@ test("what is planned for one moment happens in the order of planning", () => {
   expect(happened).toEqual(["first", "second", "third", "fourth"]);
   expect(world.now).toBe(10);
 });
+
+/** Runs that once showed a bug of the core, or of what judges it. */
+test.each([
+  [10969, "H3", "what went over a duplicate was lost when the other link opened later"],
+  [11236, "H3", "what went over a duplicate was lost with the other link, and nobody was told"],
+  [10674, "L7", "a process that had been slow did what came later before what came earlier"],
+  [12615, "C5", "two clocks were ahead, and not as far: neither took what the other one wrote"],
+  [12739, "I1", "a verdict that was dropped and taken anew in one step left the disk"],
+  [13004, "C5", "a newcomer joined a peer whose era was ahead, again and again"],
+  [13027, "C5", "three peers whose clocks were ahead began again with each other, again and again"],
+  [13300, "F9", "a shard was claimed in the very step that took the majority away"],
+])("seed %i holds [%s]: %s", { timeout: PATIENCE_MS }, (seed) => {
+  expect(simulate({ seed }).violations).toEqual([]);
+});

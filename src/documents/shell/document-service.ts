@@ -77,6 +77,7 @@ export class DocumentService implements Service {
         name: this.#port.name,
         send: (to, message) => this.#channels.send(to, message),
         isBusy: (peer) => this.#channels.isBusy(peer),
+        shardFor: (item) => this.#port.view?.shardFor(item),
         regionFor: (shard) => this.#port.view?.regionFor(shard),
         replicasOf: (_shard, item) => this.#replicasOf(item),
         others: () => this.#others(),
@@ -84,6 +85,7 @@ export class DocumentService implements Service {
       store,
       {
         merge: (...merged) => this.whenLoaded((documents) => documents.merge(...merged)),
+        isOpen: (...open) => this.#documents?.isOpen(...open) === true,
         replaced: (...replaced) => this.#ifLoaded((documents) => documents.replaced(...replaced)),
         acknowledged: (...acknowledged) => this.#acknowledged(...acknowledged),
         recovered: (shard) => {

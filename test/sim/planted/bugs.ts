@@ -9,6 +9,7 @@
 import type { PlantedBug } from "./bug.ts";
 import { ALLOCATION_BUGS, MEMBERSHIP_BUGS } from "./cluster-bugs.ts";
 import { COORDINATION_BUGS } from "./coordination-bugs.ts";
+import { DOCUMENT_BUGS } from "./document-bugs.ts";
 import { CLOCK_BUGS, GOSSIP_BUGS, MAP_BUGS } from "./entry-bugs.ts";
 import { ERA_BUGS } from "./era-bugs.ts";
 import { FREQUENCY_BUGS } from "./frequency-bugs.ts";
@@ -28,4 +29,5 @@ export const BUGS: readonly PlantedBug[] = [
   ...FREQUENCY_BUGS,
   ...HOSTING_BUGS,
   ...LIVE_BUGS,
+  ...DOCUMENT_BUGS,
 ];

@@ -29,7 +29,7 @@ export interface Edit {
   readonly bug: string;
 }
 
-const PARTS = ["src/core", "src/wire", "src/items", "src/live", "sim"];
+const PARTS = ["src/core", "src/wire", "src/items", "src/documents", "src/live", "sim"];
 
 /** Shells, which nothing else imports. */
 const SHELLS = new Set(["sim/main.ts"]);
