@@ -48,7 +48,6 @@ export interface Checker {
   released?(peer: SimulatedPeer, shard: string, counts: Counts): void;
   /** The hosts of a peer are told something, and its services. */
   tasked?(peer: SimulatedPeer, task: HostTask): void;
-  /** Something has come for the services of a peer. */
   delivered?(peer: SimulatedPeer, delivery: Delivery): void;
   /** The peers that were healed have settled. */
   settled?(peers: readonly SimulatedPeer[]): void;

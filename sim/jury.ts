@@ -100,8 +100,8 @@ export class Jury {
       ...[this.spread, new ErasChecker(report), ticks, registry, this.frequencies, this.asks],
       new NamesChecker(report, now, has(HARMLESS)),
       new SidesChecker(report, now, () => network.cuts(), areSidesJudged),
-      documents,
       this.live,
+      documents,
       ...more(report),
     ];
   }

@@ -21,6 +21,7 @@ import { type LiveQuery, type Query, readQuery } from "../src/live/query.ts";
 import { LiveRegion } from "../src/live/region.ts";
 import { ReplicatedRows } from "../src/live/replicated-rows.ts";
 import { readDeclarations, type Scalar, type Table } from "../src/live/row.ts";
+import { shardOfItem } from "../src/live/row-parts.ts";
 import { decodeBody, encodeBody } from "../src/wire/body.ts";
 import type { SimulatedPeer } from "./peer.ts";
 import type { World } from "./world.ts";
@@ -221,8 +222,7 @@ export class SimulatedLive {
       this.#channels.posted(from, bytes);
       return;
     }
-    if (service !== "live") return;
-    const words = decodeBody(bytes)?.body;
+    const words = service === "live" ? decodeBody(bytes)?.body : undefined;
     for (const each of Array.isArray(words) ? (words as readonly unknown[]) : []) {
       const message = readMessage(each);
       if (message === undefined) throw new Error("A message is not as it was sent");
@@ -286,7 +286,7 @@ export class SimulatedLive {
       name: this.peer.name,
       send: (to: string, message: Uint8Array) => this.#channels.send(to, message),
       isBusy: (to: string) => this.#channels.isBusy(to),
-      shardFor: () => undefined,
+      shardFor: (item: string) => shardOfItem(item, this.#shards),
       regionFor: (shard: string) => this.peer.machine?.view.regionFor(shard),
       replicasOf: (shard: string) => rendezvousRank(shard, this.#others(), REPLICAS),
       others: () => this.#others(),

@@ -73,8 +73,8 @@ export const WORKLOADS = {
   registry: "shards are registered and removed, and say what they hold",
   frequencies: "a shard's document frequencies are published",
   ask: "an entity is asked to count, where hosts serve the shards",
-  documents: "a document is edited, where hosts serve the shards",
   live: "rows are written, and queries over them followed, where hosts serve the shards",
+  documents: "a document is edited, where hosts serve the shards",
 } as const;
 
 export type WorkloadKind = keyof typeof WORKLOADS;

@@ -51,11 +51,6 @@ const whenSome = ({ options, core }: DetailedReport): string | undefined => {
 const whenHosted = ({ options }: DetailedReport): string | undefined =>
   options.hosts && options.workload.includes("ask") ? undefined : "nobody was asked";
 
-const whenEdited = (report: DetailedReport): string | undefined => {
-  const { hosts, workload } = report.options;
-  return hosts && workload.includes("documents") ? whenSettled(report) : "nothing was edited";
-};
-
 const whenFollowed = (report: DetailedReport): string | undefined => {
   const { hosts, workload } = report.options;
   return hosts && workload.includes("live") ? undefined : "nothing was followed";
@@ -63,6 +58,11 @@ const whenFollowed = (report: DetailedReport): string | undefined => {
 
 const whenFollowedOn = (report: DetailedReport): string | undefined =>
   whenFollowed(report) ?? whenSettled(report);
+
+const whenEdited = (report: DetailedReport): string | undefined => {
+  const { hosts, workload } = report.options;
+  return hosts && workload.includes("documents") ? whenSettled(report) : "nothing was edited";
+};
 
 const whenStruck =
   (kind: string) =>

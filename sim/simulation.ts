@@ -53,10 +53,11 @@ const REPUBLISH_MS = 3000;
 const CHANGES = 20;
 const CHANGE_MS = 20;
 
-/** How long documents may take until all copies are equal, in ms. */
-const GATHER_MS_MAX = 20_000;
 /** How long windows may take until they are right, in ms. */
 const FOLLOW_MS_MAX = 20_000;
+
+/** How long documents may take until all copies are equal, in ms. */
+const GATHER_MS_MAX = 20_000;
 
 /** How long the tick takes that is completed in the end, and how often regions work on it, in ms. */
 const TICK_MS_MAX = 20_000;
@@ -151,10 +152,10 @@ export class Simulation {
     this.#timeline = new Timeline(world, network, this.peers);
     this.#intruders = new IntruderSquad(world, network, intruders, observer, all);
     this.#faults = new Faults(world, network, this.peers, faults, this.#intruders);
-    documents.populate(this.peers, options);
     if (options.hosts && options.workload.includes("live")) {
       live.attach(this.peers, world, options.shards);
     }
+    documents.populate(this.peers, options);
     const models = { calls, frequencies, coordination, asks, documents, live };
     this.#workload = new Workload(this.peers, options, workload, models, report);
   }
@@ -184,8 +185,8 @@ export class Simulation {
     this.#convergenceMs = yield* this.#settle(this.#core);
     if (this.#convergenceMs !== null) {
       yield* this.#watchLinks(this.#core);
-      yield* this.#gather(this.#core);
       yield* this.#follow(this.#core);
+      yield* this.#gather(this.#core);
       yield* this.#tick(this.#core);
       yield* this.#rest(this.#core);
     }
@@ -320,16 +321,6 @@ export class Simulation {
     }
   }
 
-  /** [I14] Documents come to rest, and nothing is missing in them. */
-  *#gather(core: readonly SimulatedPeer[]): Generator<number, void> {
-    if (core.length !== this.peers.length || this.#documents.isEmpty) return;
-    const untilMs = this.world.now + GATHER_MS_MAX;
-    while (this.#documents.unsettled() !== undefined && this.world.now < untilMs) {
-      yield* this.#pass(this.world.now + SAMPLE_MS);
-    }
-    this.#documents.judge(this.violations.report);
-  }
-
   /** [V10, V13] What is followed comes to rest, and is right then. */
   *#follow(core: readonly SimulatedPeer[]): Generator<number, void> {
     if (core.length !== this.peers.length) return;
@@ -341,6 +332,16 @@ export class Simulation {
       problem = live.problem();
     }
     if (problem !== undefined) this.violations.report(...problem);
+  }
+
+  /** [I14] Documents come to rest, and nothing is missing in them. */
+  *#gather(core: readonly SimulatedPeer[]): Generator<number, void> {
+    if (core.length !== this.peers.length || this.#documents.isEmpty) return;
+    const untilMs = this.world.now + GATHER_MS_MAX;
+    while (this.#documents.unsettled() !== undefined && this.world.now < untilMs) {
+      yield* this.#pass(this.world.now + SAMPLE_MS);
+    }
+    this.#documents.judge(this.violations.report);
   }
 
   /** [L5] Ticks go on: whatever became of the present one, another can be started and completed. */

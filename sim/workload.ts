@@ -30,8 +30,8 @@ const WEIGHTS: Readonly<Record<WorkloadKind, number>> = {
     registry: 2,
     frequencies: 4,
     ask: 30,
-    documents: 12,
     live: 20,
+    documents: 12,
   },
 };
 
@@ -58,9 +58,9 @@ export type Operation =
       readonly entity: string;
       readonly timeoutMs: number;
     }
-  | { readonly type: "documents"; readonly document: string; readonly client: number }
   /** Whatever users of live queries do, drawn from `draw`. */
-  | { readonly type: "live"; readonly draw: number };
+  | { readonly type: "live"; readonly draw: number }
+  | { readonly type: "documents"; readonly document: string; readonly client: number };
 
 export interface WorkloadOptions {
   readonly shards: number;
@@ -73,8 +73,8 @@ export interface WorkloadModels {
   readonly frequencies: FrequenciesChecker;
   readonly coordination: Coordination;
   readonly asks: AsksChecker;
-  readonly documents: DocumentPeers;
   readonly live: LiveChecker;
+  readonly documents: DocumentPeers;
 }
 
 export class Workload {
@@ -86,9 +86,9 @@ export class Workload {
   readonly #coordination: Coordination;
   readonly #frequencies: FrequenciesChecker;
   readonly #asks: AsksChecker;
+  readonly #live: LiveChecker;
   readonly #documents: WorkloadModels["documents"];
   #edits = 0;
-  readonly #live: LiveChecker;
   readonly #report: Report;
   #isBusy = true;
   #turnsAt = 0;
@@ -107,8 +107,8 @@ export class Workload {
     this.#coordination = coordination;
     this.#frequencies = frequencies;
     this.#asks = asks;
-    this.#documents = documents;
     this.#live = live;
+    this.#documents = documents;
     this.#report = report;
   }
 

@@ -72,7 +72,7 @@ export class ReplicatedRows {
     this.#hooks = hooks;
     this.#items = create({
       merge: (shard, item, parts) => this.#merge(shard, item, parts, true),
-      // Whatever comes is merged into the rows that are served.
+      // What is served is in memory: copies that come are merged into it.
       isOpen: (shard) => this.#served.has(shard),
       replaced: (shard, item) =>
         this.#merge(shard, item, this.#items.store.read(shard, item), false),

@@ -10,6 +10,8 @@
  * Rules: SPEC.md, V6 and Y3.
  */
 import { hash32 } from "../core/hash.ts";
+import { shardOf } from "../core/shard-of.ts";
+import type { ShardId } from "../core/units.ts";
 import { decodeMessage, encodeMessage } from "../items/item-messages.ts";
 import { ID_COLUMN, isRowId, isVersion, type Scalar, type Table } from "./row.ts";
 import type { RowRecord } from "./row-table.ts";
@@ -31,6 +33,12 @@ export function itemOf(tenant: string, entity: string, id: string): string {
 export function ownerOf(item: string): { readonly tenant: string; readonly entity: string } {
   const [tenant = "", entity = ""] = item.split("\0");
   return { tenant, entity };
+}
+
+/** The shard of an item, where there are so many. */
+export function shardOfItem(item: string, shardCount: number): ShardId {
+  const { tenant, entity } = ownerOf(item);
+  return `shard-${shardOf(tenant, entity, shardCount)}`;
 }
 
 /** The parts that say all of these rows. */

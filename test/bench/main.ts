@@ -32,9 +32,9 @@ const BENCHES: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>
   ticks: () => import("./ticks.ts"),
   df: () => import("./df.ts"),
   rpc: () => import("./rpc.ts"),
+  live: () => import("./live.ts"),
   documents: () => import("./documents.ts"),
   search: () => import("./search.ts"),
-  live: () => import("./live.ts"),
   security: () => import("./security.ts"),
 };
 

@@ -41,9 +41,7 @@ const READS_MS = 4;
 /** How long a write waits for its answer, in ms. */
 const WRITE_TIMEOUT_MS = 5000;
 
-export interface LiveServiceOptions extends RowKeeperOptions {
-  readonly shardCount: number;
-}
+export type LiveServiceOptions = RowKeeperOptions;
 
 /** Whom a row belongs to, and the row. */
 export interface PutRow extends RowInput {

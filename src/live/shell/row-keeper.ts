@@ -18,6 +18,7 @@ import type { ItemStore } from "../../items/item-store.ts";
 import { Items, type ItemsOptions } from "../../items/items.ts";
 import { ReplicatedRows, type RowsHooks } from "../replicated-rows.ts";
 import type { Table } from "../row.ts";
+import { shardOfItem } from "../row-parts.ts";
 
 /** How often something may be due, in ms. */
 const TICK_MS = 250;
@@ -30,6 +31,7 @@ export interface RowKeeperOptions extends ItemsOptions {
   readonly services: Services;
   readonly store: ItemStore;
   readonly clock: Clock;
+  readonly shardCount: number;
   /** Copies besides the one at the region. Default 2. */
   readonly replicas?: number;
   readonly onFault: (error: unknown) => void;
@@ -61,7 +63,7 @@ export class RowKeeper implements Service {
       name: this.#port.name,
       send: (to: PeerName, message: Uint8Array) => this.#channels.send(to, message),
       isBusy: (peer: PeerName) => this.#channels.isBusy(peer),
-      shardFor: () => undefined, // Rows stay in their shards, whichever there are.
+      shardFor: (item: string) => shardOfItem(item, options.shardCount),
       regionFor: (shard: ShardId) => this.#port.view?.regionFor(shard),
       replicasOf: (shard: ShardId) => this.#replicasOf(shard),
       others: () => this.#others(),

@@ -28,6 +28,6 @@ export const BUGS: readonly PlantedBug[] = [
   ...COORDINATION_BUGS,
   ...FREQUENCY_BUGS,
   ...HOSTING_BUGS,
-  ...DOCUMENT_BUGS,
   ...LIVE_BUGS,
+  ...DOCUMENT_BUGS,
 ];
