@@ -432,7 +432,8 @@ export class Machine {
       // member wrote in an earlier life may be ahead, too, and hide its row of this one.
       .filter(({ remote: { name, incarnation }, hasSoundRow }) => {
         const member = state.view.membership.get(name);
-        const isPresent = member?.row.incarnation === incarnation && state.isCredible(member.stamp.time);
+        const isPresent =
+          member?.row.incarnation === incarnation && state.isCredible(member.stamp.time);
         return hasSoundRow || isPresent;
       });
     if (sound.length === 0) return; // A peer alone never resets, nor do all of them.

@@ -12,7 +12,7 @@ import type { Version } from "./version.ts";
 export type { Body } from "../wire/body.ts";
 
 /** Length of an item's name, in UTF-16 code units. */
-export const ITEM_NAME_LENGTH_MAX = 256;
+const ITEM_NAME_LENGTH_MAX = 256;
 
 export type ItemMessage =
   /** The leader asks for all that a peer has of a shard, and will have it as a follower. */
@@ -139,9 +139,6 @@ export const OFFER_ITEMS_MAX = 2048;
 
 /** Items asked for in one message. */
 export const WANT_ITEMS_MAX = 64;
-
-/** Bytes that parts of one message may have together, unless it is a single one. */
-export const PARTS_BYTES_MAX = MESSAGE_BYTES_MAX;
 
 const FIELDS_OF_OFFER = 5;
 
