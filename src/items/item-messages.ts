@@ -4,7 +4,6 @@
  * A message is an array in the form of `wire/body.ts`: its number, then its fields in order. What makes no
  * sense is dropped, as if it had never come; a copy that lacks it finds out by the numbers.
  */
-import { MESSAGE_BYTES_MAX } from "../core/limits.ts";
 import { NAME_PATTERN, type ShardId } from "../core/units.ts";
 import { type Body, decodeBody, encodeBody } from "../wire/body.ts";
 import type { Version } from "./version.ts";
