@@ -105,6 +105,9 @@ export class SimulatedPeer {
   /** What has come and is not done yet, as long as the process is paused or slow, in order. */
   #waiting: (() => void)[] = [];
   #turn: Planned | undefined;
+  /** Events that effects have brought about, which come after all effects of their step. */
+  readonly #steps: MachineEvent[] = [];
+  #isStepping = false;
   #alarm: Planned | undefined;
   #alarmAt = Number.POSITIVE_INFINITY;
   #bootedAt = 0;
@@ -288,17 +291,27 @@ export class SimulatedPeer {
   }
 
   step(event: MachineEvent): void {
+    if (this.#isStepping) {
+      this.#steps.push(event);
+      return;
+    }
     const { machine } = this;
     if (machine === undefined) return;
     const effects = machine.step(event, this.now, this.wallMs);
     if (effects[0]?.type === "persist") this.#changed();
+    this.#isStepping = true;
     this.#effects.push(effects);
-    if (this.machine !== machine) return; // It died, or began again.
-    this.#arm();
-    this.#observer.stepped?.(this, event);
+    this.#isStepping = false;
+    if (this.machine === machine) {
+      this.#arm();
+      this.#observer.stepped?.(this, event);
+    }
+    const next = this.#steps.shift();
+    if (next !== undefined) this.step(next);
   }
 
   #boot(): void {
+    this.#steps.length = 0;
     this.lives += 1;
     this.#bootedAt = this.#world.now - this.#random.below(1_000_000);
     this.#forget();

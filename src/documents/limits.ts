@@ -11,12 +11,6 @@ export const CLIENT_MESSAGE_BYTES_MAX = 8_388_608;
 /** Size of a document, in bytes as it is stored. Beyond that edits are refused. */
 export const DOCUMENT_BYTES_MAX = 16_777_216;
 
-/** Bytes of edits that wait for others that they depend on. A gap that is not filled is a fault. */
-export const PENDING_BYTES_MAX = 1_048_576;
-
-/** How long edits may wait for others that they depend on, in ms; these are asked for at once. */
-export const PENDING_MS_MAX = 10_000;
-
 /** Awareness: states of one document, and the size of one as text, in UTF-16 code units. */
 export const AWARENESS_STATES_MAX = 4096;
 export const AWARENESS_LENGTH_MAX = 16_384;

@@ -32,7 +32,7 @@ export interface ChannelHooks {
 const POST_BYTES = 524_288;
 
 /** Bytes of messages that wait for one peer: a document of the largest size, twice. */
-export const WAITING_BYTES_MAX = 134_217_728;
+const WAITING_BYTES_MAX = 134_217_728;
 
 /** Bytes above which whoever can wait should. */
 const BUSY_BYTES = 1_048_576;

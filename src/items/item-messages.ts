@@ -4,7 +4,6 @@
  * A message is an array in the form of `wire/body.ts`: its number, then its fields in order. What makes no
  * sense is dropped, as if it had never come; a copy that lacks it finds out by the numbers.
  */
-import { MESSAGE_BYTES_MAX } from "../core/limits.ts";
 import { NAME_PATTERN, type ShardId } from "../core/units.ts";
 import { type Body, decodeBody, encodeBody } from "../wire/body.ts";
 import type { Version } from "./version.ts";
@@ -12,7 +11,7 @@ import type { Version } from "./version.ts";
 export type { Body } from "../wire/body.ts";
 
 /** Length of an item's name, in UTF-16 code units. */
-export const ITEM_NAME_LENGTH_MAX = 256;
+const ITEM_NAME_LENGTH_MAX = 256;
 
 export type ItemMessage =
   /** The leader asks for all that a peer has of a shard, and will have it as a follower. */
@@ -139,9 +138,6 @@ export const OFFER_ITEMS_MAX = 2048;
 
 /** Items asked for in one message. */
 export const WANT_ITEMS_MAX = 64;
-
-/** Bytes that parts of one message may have together, unless it is a single one. */
-export const PARTS_BYTES_MAX = MESSAGE_BYTES_MAX;
 
 const FIELDS_OF_OFFER = 5;
 

@@ -27,7 +27,7 @@ import type { ItemStore, StoredItem } from "../../items/item-store.ts";
 import type { Version } from "../../items/version.ts";
 
 /** Where in a data directory the copies are. */
-export const DOCUMENTS_FOLDER = "documents";
+const DOCUMENTS_FOLDER = "documents";
 
 const FORMAT = 1;
 const LABEL_KEY = Uint8Array.of(0);
