@@ -371,7 +371,7 @@ test("metrics are in the format of Prometheus, each peer's its own", async () =>
 });
 
 test("the page names paths that are there", async () => {
-  const a = await start("a");
+  const a = await start("a", { documents: true });
   const { status, headers, text } = await ask(a, "GET", "/");
   expect(status).toBe(200);
   expect(headers["content-type"]).toBe("text/html; charset=utf-8");

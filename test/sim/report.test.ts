@@ -109,15 +109,15 @@ test("a rule that a run did not look at is not said to have held", () => {
   const alone = { ...passed, core: ["peer-0"] };
   const unchecked = (report: CheckedReport) =>
     Object.keys(RULES).filter((id) => RULES[id]?.unchecked(report) !== undefined);
-  expect(unchecked(passed).join(" ")).toBe("I14 I16 F7 A7 A9 H2 H3 H4 I11 L3");
+  expect(unchecked(passed).join(" ")).toBe("I14 I16 F7 A7 A9 H2 H3 H4 I11 V2 V3 V6 V8 V10 V13 L3");
   expect(unchecked(alone).join(" ")).toBe(
-    "I6 I12 I14 I16 I17 F7 A7 A9 H2 H3 H4 I11 R6 B2 B7 D1 D2 D4 P2 G7 L1 L5 U1 U2",
+    "I6 I12 I14 I16 I17 F7 A7 A9 H2 H3 H4 I11 R6 B2 B7 D1 D2 D4 V2 V3 V6 V8 V10 V13 P2 G7 L1 L5 U1 U2",
   );
   expect(unchecked({ ...passed, convergenceMs: null, isRepeated: false }).join(" ")).toBe(
-    "I6 I12 I14 I16 I17 F7 A7 A9 H2 H3 H4 I11 R6 B2 B7 D1 D2 D4 P2 G7 L3 L5 U1 U2 digest",
+    "I6 I12 I14 I16 I17 F7 A7 A9 H2 H3 H4 I11 R6 B2 B7 D1 D2 D4 V2 V3 V6 V8 V10 V13 P2 G7 L3 L5 U1 U2 digest",
   );
   expect(unchecked({ ...passed, core: [], faults: {} }).join(" ")).toBe(
-    "I6 I12 I14 I15 I16 I17 F7 A7 A9 H2 H3 H4 I11 R6 B2 B7 D1 D2 D4 P2 G7 S8 L1 L3 L5 U1 U2",
+    "I6 I12 I14 I15 I16 I17 F7 A7 A9 H2 H3 H4 I11 R6 B2 B7 D1 D2 D4 V2 V3 V6 V8 V10 V13 P2 G7 S8 L1 L3 L5 U1 U2",
   );
 });
 
@@ -126,7 +126,9 @@ test("every rule that can be reported is in the table of rules, and those of SPE
     path.endsWith(".ts"),
   );
   const sources = files.map((path) => readFileSync(join("sim", path), "utf8")).join("\n");
-  const reported = [...sources.matchAll(/report\("(\w+)"|rule: "(\w+)"|\? "(L1)" : "(L3)"/g)]
+  const names =
+    /report\("(\w+)"|rule: "(\w+)"|\? "(L1)" : "(L3)"|#wrong\("(\w+)"|return \["([A-Z]\d+)"/g;
+  const reported = [...sources.matchAll(names)]
     .flatMap(([, ...ids]) => ids)
     .filter((id) => id !== undefined);
   expect([...new Set(reported)].sort()).toEqual(Object.keys(RULES).sort());
