@@ -8,7 +8,7 @@
  *
  * Rules: SPEC.md, section Y.
  */
-import type { PeerName, ShardId } from "../core/units.ts";
+import type { Instant, PeerName, ShardId } from "../core/units.ts";
 import type { Items } from "../items/items.ts";
 import { difference, documentOf, merged, textOf } from "./contents.ts";
 import { DOCUMENT_NAME_LENGTH_MAX, IDLE_MS, ROOMS_MAX, SYSTEM_PREFIX } from "./limits.ts";
@@ -32,11 +32,16 @@ export interface DocumentsPort {
   hosted(room: Room): void;
 }
 
+/** How long a region may take to answer a subscription until it is asked anew, in ms. */
+const ANSWER_MS_MAX = 5000;
+
 export class Documents {
   readonly items: Items;
   readonly #port: DocumentsPort;
   readonly #roomPort: RoomPort;
   readonly #rooms = new Map<string, Room>();
+  /** Subscriptions that had no answer when they were last looked at, and since when. */
+  readonly #unanswered = new WeakMap<Room, { readonly sub: number; readonly since: Instant }>();
   /** Rooms of other peers that follow rooms here, by peer and number. */
   readonly #subscribers = new Map<PeerName, Map<number, Subscriber>>();
   /** Rooms here that follow others, by number. */
@@ -199,6 +204,8 @@ export class Documents {
         if (isStored && parts > 1) this.compact(room.shard, room.name);
         this.#forget(room, true);
       } else if (!room.isReady && room.upstream === undefined) this.#settle(room);
+      else if (!room.isReady && room.upstream !== undefined)
+        this.#askAgain(room, room.upstream.sub);
     }
   }
 
@@ -206,6 +213,14 @@ export class Documents {
   reset(): void {
     for (const peer of [...this.#subscribers.keys()]) this.lost(peer);
     for (const room of this.#rooms.values()) this.#settle(room);
+  }
+
+  /** A region that has begun again meanwhile knows nothing of a subscription, and answers never. */
+  #askAgain(room: Room, sub: number): void {
+    const now = this.#port.now();
+    const asked = this.#unanswered.get(room);
+    if (asked?.sub !== sub) this.#unanswered.set(room, { sub, since: now });
+    else if (now - asked.since >= ANSWER_MS_MAX) this.#resubscribe(room);
   }
 
   #subscribe(

@@ -71,7 +71,12 @@ export class LmdbItemStore implements ItemStore {
   /** Opens it. Rejects with `STORE_LOCKED`, `STORE_CORRUPT` or `STORE_FAILED`. */
   static async open(options: LmdbItemStoreOptions): Promise<LmdbItemStore> {
     const path = join(options.directory, options.folder ?? DOCUMENTS_FOLDER);
-    await mkdir(path, { recursive: true });
+    try {
+      await mkdir(path, { recursive: true });
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      throw new HearsayError("STORE_FAILED", `Cannot open ${path}: ${why}`, { cause: error });
+    }
     const { open } = await import("lmdb");
     const size = await stat(join(path, DATA_FILE)).then(
       ({ size: bytes }) => bytes,
