@@ -161,8 +161,10 @@ export class Posts {
     const link = this.#linkFor(name, counterpart);
     if (link === undefined) {
       counterpart.isOpen = false;
-      if (isNeeded) this.#reach(counterpart);
-      else this.#counterparts.delete(name);
+      if (isNeeded) {
+        this.#replaceRetired(name);
+        this.#reach(counterpart);
+      } else this.#counterparts.delete(name);
       return;
     }
     if (isNeeded) link.isPosted = link.isWanted = true; // [G7] Told with the next pulse.
@@ -170,6 +172,19 @@ export class Posts {
     const isOpen = this.canPost(name);
     if (isOpen && !counterpart.isOpen) this.#deliver({ type: "open", peer: name });
     counterpart.isOpen = isOpen;
+  }
+
+  /**
+   * [N2] No conversation begins over a link that has had one. Where such a link is the only one, which
+   * carries everything else, another one takes its place: to all others it is a duplicate.
+   */
+  #replaceRetired(name: PeerName): void {
+    const { view, links, timings } = this.#state;
+    const link = links.to(view.membership.get(name)?.row.incarnation ?? "");
+    if (link === undefined || !link.isRetired || link.isClosing) return;
+    if (link.isGated(timings.maxDriftMs)) return; // So would the next one be.
+    links.close(link);
+    this.#state.effect({ type: "close", link: link.id, code: "DUPLICATE" });
   }
 
   /** Dials a peer that is needed, unless that was just done. */
