@@ -16,7 +16,9 @@ interface Limit {
 /** What a constant is called that bounds what comes from outside, or how long is waited for it. */
 const LIMIT_NAME = /(?:_MAX|_MIN|_HIGH|_LOW|_MS|_DAYS|_TARGET|_BURST)$|_MAX_|^RPC_STALL_/;
 
-const PARTS = ["core", "wire", "io", "cli"];
+const PARTS = [
+  ...["core", "wire", "items", "documents", "documents/shell", "live", "live/shell", "io", "cli"],
+];
 
 const filesIn = (folder: string): string[] =>
   readdirSync(folder)

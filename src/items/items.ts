@@ -50,6 +50,7 @@ export interface ItemsOptions {
   readonly recoverMs?: number;
 }
 
+/** How long a region waits for what others have kept before it serves, in ms. */
 const RECOVER_MS = 2000;
 
 /** Parts of one copy at which it ought to be compacted. */

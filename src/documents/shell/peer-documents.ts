@@ -32,6 +32,7 @@ export interface SearchOptions {
 }
 
 const SEARCH_LIMIT = 20;
+/** Documents that one search may ask for: a page that somebody looks at. */
 const SEARCH_LIMIT_MAX = 1000;
 
 /** The documents of the cluster that a peer belongs to. */
