@@ -10,12 +10,12 @@
 import { applyUpdate, Doc, encodeStateAsUpdate, encodeStateVector } from "yjs";
 import type { Delivery } from "../src/core/delivery.ts";
 import type { HostTask } from "../src/core/host-task.ts";
-import { replicasOf } from "../src/core/replicas.ts";
 import { documentOf } from "../src/documents/contents.ts";
 import { Documents } from "../src/documents/documents.ts";
 import { readDocumentMessage, writeDocumentMessage } from "../src/documents/messages.ts";
 import type { Room, RoomClient } from "../src/documents/room.ts";
 import { Channels } from "../src/items/channels.ts";
+import { copiesOf, othersIn } from "../src/items/copies.ts";
 import { decodeMessage, encodeMessage, readItemMessage } from "../src/items/item-messages.ts";
 import { MemoryItemStore } from "../src/items/item-store.ts";
 import { Items } from "../src/items/items.ts";
@@ -272,20 +272,10 @@ export class SimulatedDocuments {
 
   /** The other peers that are to have copies of a document, as this one sees it. */
   replicasOf(document: string): string[] {
-    const view = this.peer.machine?.view;
-    if (view === undefined) return [];
-    const others = this.#others();
-    return replicasOf(view, document, REPLICAS + 1)
-      .shards.map(({ region }) => region)
-      .filter((region) => region !== this.peer.name && others.has(region))
-      .slice(0, REPLICAS);
+    return copiesOf(this.peer.machine?.view, this.peer.name, document, REPLICAS);
   }
 
   #others(): ReadonlySet<string> {
-    const members = this.peer.machine?.view.members() ?? [];
-    const there = members.filter(({ name, status }) => {
-      return name !== this.peer.name && (status === "alive" || status === "suspect");
-    });
-    return new Set(there.map(({ name }) => name));
+    return othersIn(this.peer.machine?.view, this.peer.name);
   }
 }

@@ -12,6 +12,7 @@ import { rendezvousRank } from "../src/core/rendezvous.ts";
 import { shardOf } from "../src/core/shard-of.ts";
 import type { FencingToken } from "../src/core/token.ts";
 import { Channels } from "../src/items/channels.ts";
+import { othersIn } from "../src/items/copies.ts";
 import { decodeMessage, readItemMessage } from "../src/items/item-messages.ts";
 import { MemoryItemStore } from "../src/items/item-store.ts";
 import { Items } from "../src/items/items.ts";
@@ -312,11 +313,7 @@ export class SimulatedLive {
   }
 
   #others(): ReadonlySet<string> {
-    const members = this.peer.machine?.view.members() ?? [];
-    const there = members.filter(({ name, status }) => {
-      return name !== this.peer.name && (status === "alive" || status === "suspect");
-    });
-    return new Set(there.map(({ name }) => name));
+    return othersIn(this.peer.machine?.view, this.peer.name);
   }
 }
 

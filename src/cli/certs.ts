@@ -9,12 +9,13 @@
  * needs these has an authority already, and gives its certificates the names that `io/tls.ts` asks for.
  */
 import { execFile } from "node:child_process";
-import { mkdir, mkdtemp, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { isIP } from "node:net";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { HearsayError } from "../core/error.ts";
 import { NAME_PATTERN, type PeerName } from "../core/units.ts";
+import { makeFolder } from "../io/make-folder.ts";
 import { peerUri } from "../io/tls.ts";
 import { defineCommand } from "./command.ts";
 import { wrongUsage } from "./failure.ts";
@@ -67,7 +68,7 @@ export const certs = defineCommand({
 
 /** Makes an authority in `folder`, unless there is one. */
 export async function createAuthority(folder: string, cluster: string): Promise<void> {
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await makeFolder(folder, 0o700);
   if ((await readdir(folder)).includes(AUTHORITY_KEY)) return;
   await aside(folder, async (inside) => {
     await openssl([

@@ -21,12 +21,13 @@
  */
 
 import { statSync } from "node:fs";
-import { mkdir, realpath, stat } from "node:fs/promises";
+import { realpath, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Database, RootDatabase } from "lmdb";
 import { HearsayError } from "../core/error.ts";
 import type { Entry, MapEntries, MapKeys } from "../core/message.ts";
 import type { PeerName, Timestamp, WallMs } from "../core/units.ts";
+import { makeFolder } from "./make-folder.ts";
 import type { Opened, Store } from "./store.ts";
 import {
   CLOCK_KEY,
@@ -141,7 +142,7 @@ export class LmdbStore implements Store {
 
   /** Makes the directory this store's own within this process. */
   async #hold(): Promise<void> {
-    await mkdir(this.#path, { recursive: true });
+    await makeFolder(this.#path);
     const path = await realpath(this.#path);
     if (this.#held !== undefined || openHere.has(path)) throw this.#locked("this process");
     openHere.add(path);

@@ -8,12 +8,12 @@
  * Rules: SPEC.md, section Y.
  */
 import { HearsayError } from "../../core/error.ts";
-import { replicasOf } from "../../core/replicas.ts";
 import type { PeerName, ShardId } from "../../core/units.ts";
 import type { Clock } from "../../io/clock.ts";
 import type { AcquireContext, MessageContext } from "../../io/host-runner.ts";
 import type { Service, ServicePort, Services } from "../../io/services.ts";
 import { Channels } from "../../items/channels.ts";
+import { copiesOf, othersIn } from "../../items/copies.ts";
 import { decodeMessage, encodeMessage, readItemMessage } from "../../items/item-messages.ts";
 import type { ItemStore } from "../../items/item-store.ts";
 import { Items, type ItemsOptions } from "../../items/items.ts";
@@ -311,20 +311,10 @@ export class DocumentService implements Service {
 
   #replicasOf(document: string): PeerName[] {
     const { view, name } = this.#port;
-    if (view === undefined) return [];
-    const { replicas = REPLICAS } = this.#options;
-    const others = this.#others();
-    return replicasOf(view, document, replicas + 1)
-      .shards.map(({ region }) => region)
-      .filter((region) => region !== name && others.has(region))
-      .slice(0, replicas);
+    return copiesOf(view, name, document, this.#options.replicas ?? REPLICAS);
   }
 
   #others(): ReadonlySet<PeerName> {
-    const members = this.#port.view?.members() ?? [];
-    const there = members.filter(({ name, status }) => {
-      return name !== this.#port.name && (status === "alive" || status === "suspect");
-    });
-    return new Set(there.map(({ name }) => name));
+    return othersIn(this.#port.view, this.#port.name);
   }
 }

@@ -15,11 +15,12 @@
  *
  * Rules: SPEC.md, Y3 and Y10.
  */
-import { mkdir, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { RootDatabase } from "lmdb";
 import { HearsayError } from "../../core/error.ts";
 import type { PeerName, ShardId } from "../../core/units.ts";
+import { makeFolder } from "../../io/make-folder.ts";
 import { decodeRecord, encodeRecord } from "../../io/store-records.ts";
 import { DATA_FILE, refresh } from "../../io/store-refresh.ts";
 import { CHANNEL_MESSAGE_BYTES_MAX } from "../../items/channels.ts";
@@ -72,7 +73,7 @@ export class LmdbItemStore implements ItemStore {
   static async open(options: LmdbItemStoreOptions): Promise<LmdbItemStore> {
     const path = join(options.directory, options.folder ?? DOCUMENTS_FOLDER);
     try {
-      await mkdir(path, { recursive: true });
+      await makeFolder(path);
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       throw new HearsayError("STORE_FAILED", `Cannot open ${path}: ${why}`, { cause: error });

@@ -13,6 +13,7 @@ import type { Clock } from "../../io/clock.ts";
 import type { AcquireContext } from "../../io/host-runner.ts";
 import type { Service, ServicePort, Services } from "../../io/services.ts";
 import { Channels } from "../../items/channels.ts";
+import { othersIn } from "../../items/copies.ts";
 import { decodeMessage, readItemMessage } from "../../items/item-messages.ts";
 import type { ItemStore } from "../../items/item-store.ts";
 import { Items, type ItemsOptions } from "../../items/items.ts";
@@ -130,10 +131,6 @@ export class RowKeeper implements Service {
   }
 
   #others(): ReadonlySet<PeerName> {
-    const members = this.#port.view?.members() ?? [];
-    const there = members.filter(({ name, status }) => {
-      return name !== this.#port.name && (status === "alive" || status === "suspect");
-    });
-    return new Set(there.map(({ name }) => name));
+    return othersIn(this.#port.view, this.#port.name);
   }
 }

@@ -1,0 +1,32 @@
+/**
+ * Who else is there, and which of them have copies of an item: the same at every peer that has the same view.
+ *
+ * Who is suspect counts as there: a copy that is given up has to be made again. Rules: SPEC.md, R3 and Y3.
+ */
+import { replicasOf } from "../core/replicas.ts";
+import type { PeerName } from "../core/units.ts";
+import type { View } from "../core/view.ts";
+
+/** The members that are there, but for `own`. */
+export function othersIn(view: View | undefined, own: PeerName): ReadonlySet<PeerName> {
+  const others = new Set<PeerName>();
+  for (const { name, status } of view?.members() ?? []) {
+    if (name !== own && (status === "alive" || status === "suspect")) others.add(name);
+  }
+  return others;
+}
+
+/** The regions of the shards that follow that of an item on the ring: at most `count`, `own` left out. */
+export function copiesOf(
+  view: View | undefined,
+  own: PeerName,
+  item: string,
+  count: number,
+): PeerName[] {
+  if (view === undefined) return [];
+  const others = othersIn(view, own);
+  return replicasOf(view, item, count + 1)
+    .shards.map(({ region }) => region)
+    .filter((region) => others.has(region))
+    .slice(0, count);
+}
