@@ -20,6 +20,7 @@ import { decodeMessage, encodeMessage, readItemMessage } from "../src/items/item
 import { MemoryItemStore } from "../src/items/item-store.ts";
 import { Items } from "../src/items/items.ts";
 import type { SimulatedPeer } from "./peer.ts";
+import { oncePerTurn } from "./turn.ts";
 import type { World } from "./world.ts";
 
 /** Hears of edits that are acknowledged. */
@@ -100,7 +101,10 @@ export class SimulatedDocuments {
   readonly #world: World;
   readonly #checker: EditLog;
   #channels: Channels;
-  #isViewDue = false;
+  /** Members or allocations have changed. */
+  readonly viewChanged: () => void;
+  /** Something is to be told. */
+  readonly #due: () => void;
   /** The shards whose host was told to take them. */
   readonly #held = new Set<string>();
 
@@ -108,6 +112,8 @@ export class SimulatedDocuments {
     this.peer = peer;
     this.#world = world;
     this.#checker = checker;
+    this.viewChanged = oncePerTurn(world, peer, () => this.#look());
+    this.#due = oncePerTurn(world, peer, () => this.#endTurn());
     this.#channels = this.#createChannels();
     this.items = this.#createItems();
     this.documents = this.#createDocuments();
@@ -152,26 +158,10 @@ export class SimulatedDocuments {
       this.items.acquired(task.shard, task.token, task.writer, this.peer.now);
     } else if (task.type === "release") {
       this.#held.delete(task.shard);
+      this.documents.flush(task.shard);
       this.items.released(task.shard);
       this.documents.settle(task.shard);
     }
-  }
-
-  /** Members or allocations have changed. */
-  viewChanged(): void {
-    if (this.#isViewDue) return;
-    this.#isViewDue = true;
-    const { lives } = this.peer;
-    this.#world.plan(0, () => {
-      this.#isViewDue = false;
-      if (this.peer.lives !== lives) return;
-      this.peer.run(() => {
-        if (this.peer.machine === undefined) return;
-        this.#channels.retain(this.#others());
-        this.items.viewChanged();
-        this.documents.settle();
-      });
-    });
   }
 
   /** Changes a document at this peer. */
@@ -190,6 +180,19 @@ export class SimulatedDocuments {
   contentOf(shard: string, document: string): Doc {
     const room = this.documents.rooms.get(document);
     return room?.isHosting ? room.doc : documentOf(this.store.read(shard, document));
+  }
+
+  #endTurn(): void {
+    this.documents.flush();
+    this.items.flush();
+    this.#channels.flush();
+  }
+
+  #look(): void {
+    this.documents.flush();
+    this.#channels.retain(this.#others());
+    this.items.viewChanged();
+    this.documents.settle();
   }
 
   #createChannels(): Channels {
@@ -215,6 +218,7 @@ export class SimulatedDocuments {
           this.items.opened(opened);
           this.documents.opened(opened);
         },
+        due: () => this.#due(),
       },
     );
   }
@@ -230,6 +234,7 @@ export class SimulatedDocuments {
         regionFor: (shard) => view()?.regionFor(shard),
         replicasOf: (_shard, item) => this.replicasOf(item),
         others: () => this.#others(),
+        due: () => this.#due(),
       },
       this.store,
       {
@@ -253,6 +258,7 @@ export class SimulatedDocuments {
         send: (to, message) =>
           this.#channels.send(to, encodeMessage(writeDocumentMessage(message))),
         isBusy: (to) => this.#channels.isBusy(to),
+        due: () => this.#due(),
         now: () => this.peer.now,
         wallMs: () => this.peer.wallMs,
         changed: () => {},

@@ -25,6 +25,7 @@ import { readDeclarations, type Scalar, type Table } from "../src/live/row.ts";
 import { shardOfItem } from "../src/live/row-parts.ts";
 import { decodeBody, encodeBody } from "../src/wire/body.ts";
 import type { SimulatedPeer } from "./peer.ts";
+import { oncePerTurn } from "./turn.ts";
 import type { World } from "./world.ts";
 
 const TICK_MS = 250;
@@ -76,13 +77,24 @@ export class SimulatedLive {
   /** Under which tokens this region serves. */
   readonly #tokens = new Map<string, FencingToken>();
   #isTurnDue = false;
-  #isViewDue = false;
+  /** Rows of others have changed places. */
+  readonly #look: () => void;
+  /** Copies of rows have something to tell. */
+  readonly #due: () => void;
 
   constructor(peer: SimulatedPeer, world: World, shards: number, checker: LiveObserver) {
     this.peer = peer;
     this.#world = world;
     this.#shards = shards;
     this.#checker = checker;
+    this.#look = oncePerTurn(world, peer, () => {
+      this.#channels.retain(this.#others());
+      this.#items?.viewChanged();
+    });
+    this.#due = oncePerTurn(world, peer, () => {
+      this.#items?.flush();
+      this.#channels.flush();
+    });
     this.gateway = this.#createGateway();
     this.region = this.#createRegion();
     this.#channels = this.#createChannels();
@@ -144,15 +156,7 @@ export class SimulatedLive {
   viewChanged(shard: string | undefined): void {
     if (shard !== undefined) this.gateway.moved(shard);
     this.#plan();
-    if (this.#isViewDue) return;
-    this.#isViewDue = true;
-    this.#world.plan(0, () => {
-      this.#isViewDue = false;
-      this.#run(() => {
-        this.#channels.retain(this.#others());
-        this.#items?.viewChanged();
-      });
-    });
+    this.#look();
   }
 
   /** Writes a row at this peer, which somebody takes for the region of its shard. */
@@ -278,6 +282,7 @@ export class SimulatedLive {
         },
         lost: (lost) => this.#items?.lost(lost),
         opened: (opened) => this.#items?.opened(opened),
+        due: () => this.#due(),
       },
     );
   }
@@ -291,6 +296,7 @@ export class SimulatedLive {
       regionFor: (shard: string) => this.peer.machine?.view.regionFor(shard),
       replicasOf: (shard: string) => rendezvousRank(shard, this.#others(), REPLICAS),
       others: () => this.#others(),
+      due: () => this.#due(),
     };
     const hooks = {
       serving: (shard: string, token: FencingToken, position: number) => {

@@ -23,6 +23,8 @@ export interface DocumentsPort {
   shardFor(document: string): ShardId | undefined;
   send(to: PeerName, message: DocumentMessage): void;
   isBusy(peer: PeerName): boolean;
+  /** `flush` is to be called when the turn of the event loop is over. */
+  due(): void;
   /** Monotonic, in ms. */
   now(): number;
   wallMs(): number;
@@ -46,6 +48,8 @@ export class Documents {
   readonly #subscribers = new Map<PeerName, Map<number, Subscriber>>();
   /** Rooms here that follow others, by number. */
   readonly #followers = new Map<number, Room>();
+  /** Rooms that have something to tell. */
+  readonly #due = new Set<Room>();
   #lastSubscription = 0;
   #lastClient = 0;
 
@@ -62,11 +66,17 @@ export class Documents {
         return this.#lastSubscription;
       },
       read: (shard, document) => items.store.read(shard, document),
-      append: (shard, document, update) => void items.append(shard, document, update),
+      append: (shard, document, update) => {
+        if (items.leads(shard)) items.append(shard, document, update);
+      },
       stored: (shard, document) => {
         const { version, bytes = 0 } = items.store.items(shard).get(document) ?? {};
         const isWaiting = items.isWaiting(shard, document);
         return { count: version?.count ?? 0, bytes, isWaiting };
+      },
+      due: (room) => {
+        this.#due.add(room);
+        port.due();
       },
       changed: (room) => {
         if (!room.isReadOnly) port.changed(room.shard, room.name);
@@ -110,6 +120,15 @@ export class Documents {
     }
     const room = this.#followers.get(message.sub);
     if (room?.upstream?.region === from) this.#tell(room, message);
+  }
+
+  /** Tells what has changed in this turn, or in one shard of it. */
+  flush(shard?: ShardId): void {
+    for (const room of [...this.#due]) {
+      if (shard !== undefined && room.shard !== shard) continue;
+      this.#due.delete(room);
+      room.flush();
+    }
   }
 
   /** Messages to a peer get through, after they did not. */
@@ -172,6 +191,7 @@ export class Documents {
   compact(shard: ShardId, document: string): void {
     const room = this.#rooms.get(document);
     const isHere = room?.isHosting === true && room.shard === shard;
+    if (isHere) room.flush(); // What is stored under a version is what that version says.
     const part = isHere ? room.updateFor() : merged(this.items.store.read(shard, document));
     this.items.compact(shard, document, [part]);
   }

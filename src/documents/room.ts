@@ -12,7 +12,10 @@
  * When the shard moves, rooms change places. What a room has and the new place lacks is sent there, since
  * updates of Yjs can be merged in any order; so nothing is lost between them, whatever was on its way.
  *
- * An edit is acknowledged when enough copies are durable. Until then it waits here, across all moves.
+ * An edit is applied at once, and told when the turn of the event loop is over: all that has changed until then
+ * is one update, to the item, to each client, and to the other end. So it is stored, encoded and sent once, however
+ * many have typed. An edit is acknowledged when enough copies are durable. Until then it waits here, across
+ * all moves.
  *
  * Edits that depend on what is not here are not kept: Yjs would merge what waits with code that a stranger
  * can make hang. Their sender is asked for everything that is missing instead, and is refused when that
@@ -23,15 +26,17 @@
 import { applyUpdate, Doc, decodeStateVector, encodeStateAsUpdate, encodeStateVector } from "yjs";
 import type { PeerName, ShardId } from "../core/units.ts";
 import { AwarenessStates } from "./awareness-states.ts";
+import { Changes } from "./changes.ts";
 import { applyAll, documentOf } from "./contents.ts";
 import { DOCUMENT_BYTES_MAX } from "./limits.ts";
 import type { DocumentMessage } from "./messages.ts";
+import { WaitingEdits } from "./waiting-edits.ts";
 
 /** Who is at a document: a client of this peer, or the room of another one. */
 export interface RoomClient {
   /** The room has the document; it may have been without for a while. */
   ready(): void;
-  /** Somebody else has changed the document. */
+  /** The document has changed; where several have changed it at once, this client may be among them. */
   updated(update: Uint8Array): void;
   awareness(update: Uint8Array): void;
   /** All edits of this client up to this number are durable. */
@@ -56,12 +61,15 @@ export interface RoomPort {
   /** A number for a subscription that no other has had. */
   nextSubscription(): number;
   read(shard: ShardId, document: string): Uint8Array[];
+  /** Does nothing where the region has just lost the shard: then the next one is given what it lacks. */
   append(shard: ShardId, document: string, update: Uint8Array): void;
   /** How many were appended, how many bytes are stored, and whether some are not durable yet. */
   stored(
     shard: ShardId,
     document: string,
   ): { readonly count: number; readonly bytes: number; readonly isWaiting: boolean };
+  /** Something is to be told at the end of the turn: `flush` is to be called. */
+  due(room: Room): void;
   /** A document that this room hosts has changed. */
   changed(room: Room): void;
   /** This room hosts a document from now on that is only written here. */
@@ -82,16 +90,6 @@ type Role =
       received: number;
       sent: number;
     };
-
-/** An edit that is not durable yet. */
-interface Waiting {
-  readonly client: RoomClient;
-  readonly edit: number;
-  /** What is to be acknowledged: a count of the item, or an edit of the subscription. */
-  mark: number | undefined;
-  /** It depended on what is not here, and is to be sent again. */
-  isMissing: boolean;
-}
 
 /** Where a change came from that no client made. */
 const ELSEWHERE = Symbol("elsewhere");
@@ -115,7 +113,8 @@ export class Room {
   readonly #gaps = new Map<RoomClient, number>();
   #doc = new Doc();
   #role: Role = { type: "none" };
-  #waiting: Waiting[] = [];
+  readonly #waiting = new WaitingEdits<RoomClient>();
+  readonly #changes = new Changes(ELSEWHERE);
   #lastEdit = 0;
 
   constructor(port: RoomPort, name: string, shard: ShardId, isReadOnly: boolean) {
@@ -163,7 +162,7 @@ export class Room {
   leave(client: RoomClient, now: number): void {
     if (!this.#clients.delete(client)) return;
     this.#gaps.delete(client);
-    this.#waiting = this.#waiting.filter((each) => each.client !== client);
+    this.#waiting.drop(client);
     const news = this.#awareness.leave(client);
     if (news !== undefined) this.#spreadAwareness(news, client);
     if (this.#clients.size === 0) this.idleSince = now;
@@ -190,24 +189,36 @@ export class Room {
   edit(client: RoomClient, update: Uint8Array, isWhole = false): number {
     this.#lastEdit += 1;
     const edit = this.#lastEdit;
-    const stored = this.#port.stored(this.shard, this.name).bytes;
+    const stored = this.#port.stored(this.shard, this.name).bytes + this.#changes.bytes;
     if (this.isHosting && stored + update.length > DOCUMENT_BYTES_MAX) {
       this.#reject(client, `The document would be larger than ${DOCUMENT_BYTES_MAX} bytes`); // [S4]
       return edit;
     }
-    const waiting: Waiting = { client, edit, mark: undefined, isMissing: true };
-    this.#waiting.push(waiting);
+    const wasLate = this.#waiting.begin(client, edit);
     if (!this.#apply(client, update)) return edit;
-    waiting.isMissing = false;
-    if (isWhole) {
-      this.#gaps.delete(client);
-      for (const each of this.#waiting) if (each.client === client) each.isMissing = false;
-    }
-    const isLate = this.#waiting.some((each) => each.client === client && each.isMissing);
+    if (isWhole) this.#gaps.delete(client);
+    if (isWhole || !wasLate) this.#waiting.filled(client);
     // What follows a gap is durable when the gap is filled.
-    if (!isLate) this.#markAll(this.#mark(), client);
+    const mark = this.#mark();
+    if (mark !== undefined) this.#waiting.mark(mark, client);
     this.#judge();
     return edit;
+  }
+
+  /** Tells everybody what has changed in this turn. */
+  flush(): void {
+    const changed = this.#changes.take();
+    if (changed === undefined) return;
+    const { update, own, author } = changed;
+    const role = this.#role;
+    if (role.type === "hosting") {
+      if (!this.isReadOnly) this.#port.append(this.shard, this.name, update);
+      this.#port.changed(this);
+    } else if (role.type === "following" && role.isSynced && own !== undefined) {
+      this.#tellRegion(role, own);
+    }
+    // One frame for all: of several who type at once, each is told its own again.
+    for (const client of this.#clients) if (client !== author) client.updated(update);
   }
 
   /** A client, or the room that this one follows, says who is there. Throws on bytes that say nothing. */
@@ -265,7 +276,7 @@ export class Room {
         this.#detach(); // The view of one of the two is old: whoever hears of that settles.
         break;
       case "rejected":
-        for (const { client } of [...this.#waiting]) this.#reject(client, message.reason);
+        for (const client of this.#waiting.clients) this.#reject(client, message.reason);
         this.#replaceDoc(new Doc());
         this.resubscribe();
         break;
@@ -276,13 +287,7 @@ export class Room {
 
   /** Everything up to this count of the item, or edit of the subscription, is durable. */
   acknowledged(mark: number): void {
-    const kept: Waiting[] = [];
-    const done = new Map<RoomClient, number>();
-    for (const each of this.#waiting) {
-      if (each.mark !== undefined && each.mark <= mark) done.set(each.client, each.edit);
-      else kept.push(each);
-    }
-    this.#waiting = kept;
+    const done = this.#waiting.acknowledged(mark);
     for (const [client, edit] of done) client.acknowledged(edit);
   }
 
@@ -301,13 +306,14 @@ export class Room {
   gone(): void {
     const clients = [...this.#clients];
     this.#clients.clear();
-    this.#waiting = [];
+    this.#waiting.clear();
     this.#replaceDoc(new Doc());
     for (const client of clients) client.gone();
   }
 
   /** Ends it. Nobody is at it. */
   close(): void {
+    this.flush();
     const role = this.#role;
     if (role.type === "following") {
       this.#port.send(role.region, { type: "unsubscribe", sub: role.sub });
@@ -320,23 +326,22 @@ export class Room {
     doc.on("update", (update: Uint8Array, origin: unknown) => this.#changed(update, origin));
   }
 
+  /** Another content takes the place of this one; what nobody was told of it nobody will be. */
   #replaceDoc(doc: Doc): void {
     this.#doc.destroy();
     this.#doc = doc;
+    this.#changes.clear();
     this.#attach(doc);
   }
 
   #changed(update: Uint8Array, origin: unknown): void {
-    const role = this.#role;
-    if (role.type === "hosting") {
-      if (!this.isReadOnly) this.#port.append(this.shard, this.name, update);
-      this.#port.changed(this);
-    } else if (role.type === "following" && role.isSynced && origin !== ELSEWHERE) {
-      role.sent += 1;
-      const edit = { type: "edit" as const, sub: role.sub, number: role.sent, update };
-      this.#port.send(role.region, edit);
-    }
-    for (const client of this.#clients) if (client !== origin) client.updated(update);
+    if (this.#changes.isEmpty) this.#port.due(this);
+    this.#changes.add(update, origin);
+  }
+
+  #tellRegion(role: Extract<Role, { type: "following" }>, update: Uint8Array): void {
+    role.sent += 1;
+    this.#port.send(role.region, { type: "edit", sub: role.sub, number: role.sent, update });
   }
 
   /** Applies a stranger's bytes; false when they came to nothing, and the client was told. */
@@ -359,11 +364,12 @@ export class Room {
 
   /** What failed in the middle may have left half of itself: the document is built anew. */
   #rebuild(): void {
+    this.flush();
     if (this.#role.type === "hosting") {
       this.#replaceDoc(documentOf(this.#port.read(this.shard, this.name)));
     } else {
       this.#replaceDoc(new Doc());
-      for (const each of this.#waiting) each.isMissing = true;
+      this.#waiting.unmark(true);
       this.resubscribe();
     }
   }
@@ -384,6 +390,7 @@ export class Room {
 
   #host(): void {
     this.#detach();
+    this.flush();
     const before = this.#doc;
     const state = encodeStateVector(before);
     const parts = this.isReadOnly ? [] : this.#port.read(this.shard, this.name);
@@ -400,7 +407,7 @@ export class Room {
     if (own !== undefined) applyUpdate(doc, own, ELSEWHERE);
     const news = encodeStateAsUpdate(doc, state);
     if (news.length > EMPTY_UPDATE_BYTES) for (const client of this.#clients) client.updated(news);
-    this.#markAll(this.#mark());
+    this.#waiting.markAll(this.#mark() ?? 0);
     this.#judge();
     for (const client of [...this.#clients]) client.ready();
   }
@@ -422,12 +429,9 @@ export class Room {
     this.#applyFromElsewhere(update);
     if (this.#role !== role) return;
     role.isSynced = true;
-    if (this.#waiting.length > 0 || this.#isAheadOf(state)) {
-      role.sent += 1;
-      const missing = encodeStateAsUpdate(this.#doc, state);
-      const number = role.sent;
-      this.#port.send(role.region, { type: "edit", sub: role.sub, number, update: missing });
-      this.#markAll(number);
+    if (!this.#waiting.isEmpty || this.#isAheadOf(state)) {
+      this.#tellRegion(role, encodeStateAsUpdate(this.#doc, state));
+      this.#waiting.markAll(role.sent);
     }
     if (awareness.length > 0) this.aware(awareness);
     const own = this.#awareness.all((from) => from !== ELSEWHERE);
@@ -449,11 +453,12 @@ export class Room {
   #detach(): void {
     const role = this.#role;
     if (role.type === "none") return;
+    this.flush();
     this.#role = { type: "none" };
     if (role.type === "following") {
       this.#port.send(role.region, { type: "unsubscribe", sub: role.sub });
     }
-    for (const each of this.#waiting) each.mark = undefined;
+    this.#waiting.unmark();
     const news = this.#awareness.leave(ELSEWHERE);
     if (news !== undefined) for (const client of this.#clients) client.awareness(news);
     for (const client of [...this.#clients]) client.moved?.();
@@ -461,19 +466,13 @@ export class Room {
 
   /** What an edit made now waits for; undefined while that is not known. */
   #mark(): number | undefined {
-    if (this.#role.type === "hosting") return this.#port.stored(this.shard, this.name).count;
-    return this.#role.type === "following" && this.#role.isSynced ? this.#role.sent : undefined;
-  }
-
-  /** What is here of edits that had no mark waits for this one from now on. */
-  #markAll(mark: number | undefined, client?: RoomClient): void {
-    const late = new Set<RoomClient>();
-    for (const each of this.#waiting) {
-      if (each.isMissing) late.add(each.client);
-      else if ((client === undefined || each.client === client) && !late.has(each.client)) {
-        each.mark ??= mark;
-      }
+    const role = this.#role;
+    if (role.type === "hosting") {
+      const { count } = this.#port.stored(this.shard, this.name);
+      return this.#changes.isEmpty || this.isReadOnly ? count : count + 1;
     }
+    if (role.type === "none" || !role.isSynced) return undefined;
+    return this.#changes.hasOwn ? role.sent + 1 : role.sent;
   }
 
   /** An edit that changed nothing waits for what was there before it. */
@@ -484,7 +483,7 @@ export class Room {
   }
 
   #reject(client: RoomClient, reason: string): void {
-    this.#waiting = this.#waiting.filter((each) => each.client !== client);
+    this.#waiting.drop(client);
     client.rejected(reason);
   }
 

@@ -17,3 +17,16 @@ export function flushAfter(flushMs: number): PlanFlush {
     return () => clearImmediate(immediate);
   };
 }
+
+/** Returns a function that has `run` called once, when the turn is over, however often it is called until then. */
+export function oncePerTurn(run: () => void): () => void {
+  let isDue = false;
+  return () => {
+    if (isDue) return;
+    isDue = true;
+    setImmediate(() => {
+      isDue = false;
+      run();
+    });
+  };
+}

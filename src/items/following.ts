@@ -17,6 +17,8 @@ import { isBeginning, type Version } from "./version.ts";
 export interface FollowerPort {
   readonly store: ItemStore;
   send(to: PeerName, message: ItemMessage): void;
+  /** `acknowledge` is to be called when the turn of the event loop is over. */
+  due(following: Following): void;
 }
 
 export class Following {
@@ -26,7 +28,8 @@ export class Following {
   readonly #session: number;
   #seq = 0;
   #isOver = false;
-  #isAckDue = false;
+  /** Up to which number everything is durable. */
+  #durable = 0;
 
   /** Offers what there is. `session` is higher than that of all before. */
   constructor(port: FollowerPort, shard: ShardId, leader: PeerName, session: number) {
@@ -48,6 +51,13 @@ export class Following {
     this.#isOver = true;
   }
 
+  /** Says how much is durable. */
+  acknowledge(): void {
+    if (this.#isOver) return;
+    const { shard, leader } = this;
+    this.#port.send(leader, { type: "ack", shard, session: this.#session, seq: this.#durable });
+  }
+
   /** Takes a message of its leader; false when something is missing, and a new session is due. */
   received(message: ItemMessage): boolean {
     const { store } = this.#port;
@@ -64,7 +74,7 @@ export class Following {
       const [part] = parts;
       if (message.type === "put") store.replace(shard, item, version, parts);
       else if (part !== undefined) store.append(shard, item, version, part);
-      this.#acknowledge();
+      this.#awaitDisk();
     }
     return true;
   }
@@ -81,15 +91,12 @@ export class Following {
     }
   }
 
-  /** Once for all that is made durable together. */
-  #acknowledge(): void {
-    if (this.#isAckDue) return;
-    this.#isAckDue = true;
+  /** What was stored is to be acknowledged once it is durable. */
+  #awaitDisk(): void {
+    const seq = this.#seq;
     this.#port.store.sync(() => {
-      this.#isAckDue = false;
-      if (this.#isOver) return;
-      const { shard, leader } = this;
-      this.#port.send(leader, { type: "ack", shard, session: this.#session, seq: this.#seq });
+      this.#durable = seq; // [Y10] And not what came while the disk was busy.
+      this.#port.due(this);
     });
   }
 }

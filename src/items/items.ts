@@ -35,6 +35,8 @@ export interface ItemsPort {
   replicasOf(shard: ShardId, item: string): readonly PeerName[];
   /** The other members that are there. */
   others(): ReadonlySet<PeerName>;
+  /** `flush` is to be called when the turn of the event loop is over. */
+  due(): void;
 }
 
 export interface ItemsHooks
@@ -63,6 +65,10 @@ export class Items {
   readonly #recoverMs: number;
   readonly #leading = new Map<ShardId, Leading>();
   readonly #following = new Map<ShardId, Following>();
+  /** The newest token of those that invited this peer, by shard. */
+  readonly #invited = new Map<ShardId, Timestamp>();
+  /** Copies that have something to acknowledge. */
+  readonly #due = new Set<Following>();
   readonly #grown: ItemsHooks["grown"];
   #lastUnion = 0;
   #lastSession = 0;
@@ -101,7 +107,12 @@ export class Items {
   /** The peer begins again: it has no shards, and whatever was said is void. Copies stay. */
   reset(): void {
     this.#leading.clear();
+    this.#invited.clear();
     for (const shard of [...this.#following.keys()]) this.#endFollowing(shard);
+  }
+
+  leads(shard: ShardId): boolean {
+    return this.#leading.has(shard);
   }
 
   /** Whether the region leads a shard, and has all of it that can be had. */
@@ -141,7 +152,7 @@ export class Items {
     const leading = this.#leading.get(shard);
     if (message.type === "invite") {
       // Who leads, too, will hear from the table who is right, and offers what it has then.
-      if (leading === undefined) this.#followLeader(shard, from);
+      if (leading === undefined && this.#isCurrent(from, message)) this.#followLeader(shard, from);
     } else if (["offer", "content", "ack"].includes(message.type)) leading?.received(from, message);
     else {
       const following = this.#following.get(shard);
@@ -153,6 +164,12 @@ export class Items {
       if (!following.received(message)) this.#followLeader(shard, from);
       else if (message.type === "append") this.#watchGrowth(shard, message.item);
     }
+  }
+
+  /** Acknowledges what has become durable in this turn. */
+  flush(): void {
+    for (const following of this.#due) following.acknowledge();
+    this.#due.clear();
   }
 
   /** Messages to a peer get through, after they did not. */
@@ -224,6 +241,16 @@ export class Items {
     if (leading === undefined) this.#endFollowing(shard);
   }
 
+  /** Whether an invitation is none of a leader that another one has followed, and that was on its way for long. */
+  #isCurrent(
+    from: PeerName,
+    { shard, token }: { readonly shard: ShardId; readonly token: Timestamp },
+  ): boolean {
+    const newest = Math.max(token, this.#invited.get(shard) ?? 0);
+    this.#invited.set(shard, newest);
+    return token === newest || this.#port.regionFor(shard) === from;
+  }
+
   /** Offers the copies of a shard to whoever has it by the table. */
   #follow(shard: ShardId): void {
     const leader = this.#port.regionFor(shard);
@@ -240,6 +267,10 @@ export class Items {
     const port = {
       store: this.store,
       send: (to: PeerName, message: ItemMessage) => this.#send(to, message),
+      due: (following: Following) => {
+        this.#due.add(following);
+        this.#port.due();
+      },
     };
     this.#following.set(shard, new Following(port, shard, leader, this.#lastSession));
   }

@@ -12,11 +12,24 @@ import { answerParent } from "./child.ts";
 import { nowMs } from "./measure.ts";
 
 export type Question =
-  | { readonly type: "peer"; readonly name: string; readonly join: readonly string[] }
+  | {
+      readonly type: "peer";
+      readonly name: string;
+      readonly join: readonly string[];
+      readonly data?: string;
+    }
   | { readonly type: "plain" }
   | { readonly type: "region"; readonly documents: readonly string[] }
   | { readonly type: "members" }
+  /** Writes a line into each of these, those that the peer hosts. */
   | { readonly type: "load"; readonly documents: readonly string[] }
+  /** Has these in memory, those that the peer hosts, with nobody at them; says how many. */
+  | { readonly type: "open"; readonly documents: readonly string[] }
+  /** Has as many documents in memory as Yjs alone would. */
+  | { readonly type: "yjs"; readonly documents: readonly string[] }
+  /** Bytes in use on the heap and beside it, and how much processor time there was, in ms. */
+  | { readonly type: "memory" }
+  | { readonly type: "cpu" }
   /** Writes texts into documents, those that the peer hosts. */
   | { readonly type: "write"; readonly texts: readonly (readonly [string, string])[] }
   | { readonly type: "count" }
@@ -24,16 +37,12 @@ export type Question =
   | { readonly type: "search"; readonly queries: readonly string[] };
 
 let peer: Peer | undefined;
+const docs: Doc[] = [];
 
-async function open(name: string, join: readonly string[]): Promise<string> {
-  const listen = "127.0.0.1:0";
+async function start({ name, join, data }: Extract<Question, { type: "peer" }>): Promise<string> {
   peer = await startPeer({
-    name,
-    listen,
-    join: [...join],
-    shards: 64,
-    timings: "local",
-    documents: true,
+    ...{ name, listen: "127.0.0.1:0", join: [...join], shards: 64 },
+    ...{ timings: "local", documents: true, ...(data === undefined ? {} : { data }) },
   });
   return peer.address;
 }
@@ -76,17 +85,52 @@ function message(step: number, content: Uint8Array): Uint8Array {
   return toUint8Array(encoder);
 }
 
-/** Writes a line into each of many documents, and lets go of them. */
-async function load(documents: readonly string[]): Promise<number> {
+const lineOf = (document: string): string => `This is ${document}`;
+
+/** Documents that are written or opened at a time. */
+const BATCH = 100;
+
+/** Opens those of these documents that this peer hosts, a batch at a time, and lets go of them. */
+async function visit(
+  documents: readonly string[],
+  change: (doc: Doc, document: string) => void,
+): Promise<number> {
   if (peer === undefined) throw new Error("There is no peer");
-  const own = documents.filter((document) => peer?.routeDocument(document).region === peer?.name);
-  for (const document of own) {
-    const handle = await peer.documents.open(document);
-    handle.doc.getText("text").insert(0, `This is ${document}`);
-    await handle.flush();
-    handle.close();
+  const { name, documents: all } = peer;
+  const own = documents.filter((document) => peer?.routeDocument(document).region === name);
+  for (let at = 0; at < own.length; at += BATCH) {
+    const batch = own.slice(at, at + BATCH).map(async (document) => {
+      const handle = await all.open(document);
+      change(handle.doc, document);
+      await handle.flush();
+      handle.close();
+    });
+    await Promise.all(batch);
   }
   return own.length;
+}
+
+/** Makes the same documents with nothing but Yjs. */
+function imitate(documents: readonly string[]): number {
+  for (const document of documents) {
+    const writer = new Doc();
+    writer.getText("text").insert(0, lineOf(document));
+    const doc = new Doc();
+    applyUpdate(doc, encodeStateAsUpdate(writer));
+    docs.push(doc);
+  }
+  return docs.length;
+}
+
+function usedBytes(): number {
+  for (let pass = 0; pass < 3; pass += 1) gc?.();
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
+}
+
+function cpuMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
 }
 
 async function write(texts: readonly (readonly [string, string])[]): Promise<null> {
@@ -116,7 +160,7 @@ async function search(queries: readonly string[]): Promise<unknown> {
 answerParent(async (question: Question): Promise<unknown> => {
   switch (question.type) {
     case "peer":
-      return open(question.name, question.join);
+      return start(question);
     case "plain":
       return plain();
     case "region":
@@ -124,7 +168,17 @@ answerParent(async (question: Question): Promise<unknown> => {
     case "members":
       return new Set(peer?.allocations().map(({ region }) => region)).size;
     case "load":
-      return load(question.documents);
+      return visit(question.documents, (doc, document) => {
+        doc.getText("text").insert(0, lineOf(document));
+      });
+    case "open":
+      return visit(question.documents, () => {});
+    case "yjs":
+      return imitate(question.documents);
+    case "memory":
+      return usedBytes();
+    case "cpu":
+      return cpuMs();
     case "write":
       return write(question.texts);
     case "count":

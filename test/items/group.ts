@@ -75,6 +75,12 @@ export class ItemPeer {
     this.items.acquired(SHARD, token, this.name, this.group.now);
   }
 
+  endTurn(): void {
+    if (!this.isUp) return;
+    this.items.flush();
+    this.channels.flush();
+  }
+
   append(item: string, number: number): void {
     const before = this.store.items(SHARD).get(item)?.version.generation ?? 0;
     const count = this.items.append(SHARD, item, updateOf([number]));
@@ -113,6 +119,7 @@ export class ItemPeer {
         },
         lost: (peer) => this.items.lost(peer),
         opened: (peer) => this.items.opened(peer),
+        due: () => {}, // Its turn ends when messages are delivered.
       },
     );
   }
@@ -128,6 +135,7 @@ export class ItemPeer {
         regionFor: () => this.leader,
         replicasOf: () => this.group.replicasFor(this),
         others: () => this.others(),
+        due: () => {},
       },
       this.store,
       {
@@ -210,7 +218,9 @@ export class Group {
 
   /** Delivers messages, in the order of each pair, until none is left or so many have been. */
   deliver(choose: () => number = () => 0, countMax = 100_000): void {
-    for (let count = 0; this.#posts.length > 0 && count < countMax; count += 1) {
+    for (let count = 0; count < countMax; count += 1) {
+      for (const peer of this.peers) peer.endTurn();
+      if (this.#posts.length === 0) return;
       const at = choose() % this.#posts.length;
       const { from, to } = this.#posts[at] as Post;
       const first = this.#posts.findIndex((post) => post.from === from && post.to === to);

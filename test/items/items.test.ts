@@ -58,6 +58,35 @@ describe("one leader", () => {
     expect(group.peer("a").acknowledged.size).toBe(2);
   });
 
+  test("[Y10] what comes while the disk of a copy is busy is not acknowledged with what came before", () => {
+    const group = new Group("a b");
+    const writes: (() => void)[] = [];
+    group.peer("b").store.sync = (done) => void writes.push(done);
+    group.lead("a");
+    group.deliver();
+    for (const number of [1, 2]) {
+      group.peer("a").append("x", number);
+      group.deliver();
+    }
+    writes.shift()?.();
+    group.deliver();
+    expect(group.peer("a").acknowledged).toEqual(new Set([1]));
+    writes.shift()?.();
+    group.deliver();
+    expect(group.peer("a").acknowledged).toEqual(new Set([1, 2]));
+  });
+
+  test("[Y5] an invitation that was long on its way does not take a copy from the leader after it", () => {
+    const group = new Group("a b c d");
+    group.lead("a");
+    group.deliver();
+    group.peer("a").append("x", 1);
+    group.lead("c");
+    group.lead("b");
+    group.settle(); // The messages of "b" arrive before those of "c".
+    expect(group.peer("b").contentOf("x")).toEqual(new Set([1]));
+  });
+
   test("[Y4] a copy that has missed something catches up, and gets nothing twice", () => {
     const group = new Group("a b");
     group.lead("a");

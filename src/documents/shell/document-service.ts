@@ -12,6 +12,7 @@ import type { PeerName, ShardId } from "../../core/units.ts";
 import type { Clock } from "../../io/clock.ts";
 import type { AcquireContext, MessageContext } from "../../io/host-runner.ts";
 import type { Service, ServicePort, Services } from "../../io/services.ts";
+import { oncePerTurn } from "../../io/turn.ts";
 import { Channels } from "../../items/channels.ts";
 import { copiesOf, othersIn } from "../../items/copies.ts";
 import { decodeMessage, encodeMessage, readItemMessage } from "../../items/item-messages.ts";
@@ -53,7 +54,10 @@ export class DocumentService implements Service {
   #documents: Documents | undefined;
   #loading: Promise<void> | undefined;
   #waiting: ((documents: Documents) => void)[] = [];
-  #isViewDue = false;
+  /** Members or allocations have changed: what follows is done once for all changes of a turn. */
+  readonly viewChanged = oncePerTurn(() => this.#look());
+  /** Something is to be told, once for all of a turn. */
+  readonly #due = oncePerTurn(() => this.#endTurn());
   /** Who waits for an append to be durable, by shard, document and count. */
   readonly #durable = new Map<string, { readonly count: number; readonly done: () => void }[]>();
 
@@ -71,6 +75,7 @@ export class DocumentService implements Service {
         this.items.opened(peer);
         this.#ifLoaded((documents) => documents.opened(peer));
       },
+      due: () => this.#due(),
     });
     this.items = new Items(
       {
@@ -81,6 +86,7 @@ export class DocumentService implements Service {
         regionFor: (shard) => this.#port.view?.regionFor(shard),
         replicasOf: (_shard, item) => this.#replicasOf(item),
         others: () => this.#others(),
+        due: () => this.#due(),
       },
       store,
       {
@@ -113,6 +119,7 @@ export class DocumentService implements Service {
   }
 
   onRelease(shard: ShardId): void {
+    this.#documents?.flush(shard);
     this.items.released(shard);
     this.search.released(shard);
     this.#ifLoaded((documents) => documents.settle(shard));
@@ -198,22 +205,6 @@ export class DocumentService implements Service {
     return { documents, missing: missing.sort() };
   }
 
-  /** Members or allocations have changed: what follows is done once for all changes of a turn. */
-  viewChanged(): void {
-    if (this.#isViewDue) return;
-    this.#isViewDue = true;
-    setImmediate(() => {
-      this.#isViewDue = false;
-      if (this.#port.view === undefined) return;
-      this.#channels.retain(this.#others());
-      this.items.viewChanged();
-      this.#ifLoaded((documents) => {
-        documents.settle();
-        for (const room of documents.rooms.values()) this.#writeSystem(room);
-      });
-    });
-  }
-
   close(): void {
     clearInterval(this.#timer);
   }
@@ -227,6 +218,7 @@ export class DocumentService implements Service {
         shardFor: (document) => this.#port.view?.shardFor(document),
         send: (to, message) => this.#send(to, message),
         isBusy: (peer) => this.#channels.isBusy(peer),
+        due: () => this.#due(),
         now: () => this.#options.clock.now(),
         wallMs: () => this.#options.clock.wallMs(),
         hosted: (room) => this.#writeSystem(room),
@@ -275,6 +267,27 @@ export class DocumentService implements Service {
       }
       await new Promise((resolve) => setTimeout(resolve, TICK_MS / 10));
     }
+  }
+
+  #endTurn(): void {
+    try {
+      this.#documents?.flush();
+      this.items.flush();
+      this.#channels.flush();
+    } catch (error) {
+      this.#options.onFault(error);
+    }
+  }
+
+  #look(): void {
+    if (this.#port.view === undefined) return;
+    this.#documents?.flush();
+    this.#channels.retain(this.#others());
+    this.items.viewChanged();
+    this.#ifLoaded((documents) => {
+      documents.settle();
+      for (const room of documents.rooms.values()) this.#writeSystem(room);
+    });
   }
 
   #tick(now: number): void {

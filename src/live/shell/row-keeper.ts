@@ -12,6 +12,7 @@ import type { PeerName, ShardId } from "../../core/units.ts";
 import type { Clock } from "../../io/clock.ts";
 import type { AcquireContext } from "../../io/host-runner.ts";
 import type { Service, ServicePort, Services } from "../../io/services.ts";
+import { oncePerTurn } from "../../io/turn.ts";
 import { Channels } from "../../items/channels.ts";
 import { othersIn } from "../../items/copies.ts";
 import { decodeMessage, readItemMessage } from "../../items/item-messages.ts";
@@ -45,7 +46,17 @@ export class RowKeeper implements Service {
   readonly #channels: Channels;
   readonly #items: Items;
   readonly #timer: NodeJS.Timeout;
-  #isViewDue = false;
+  /** Members or allocations have changed: what follows is done once for all changes of a turn. */
+  readonly viewChanged = oncePerTurn(() => {
+    if (this.#port.view === undefined) return;
+    this.#channels.retain(this.#others());
+    this.#items.viewChanged();
+  });
+  /** Something is to be told, once for all of a turn. */
+  readonly #due = oncePerTurn(() => {
+    this.#items.flush();
+    this.#channels.flush();
+  });
 
   constructor(options: RowKeeperOptions, hooks: RowsHooks) {
     this.#options = options;
@@ -59,6 +70,7 @@ export class RowKeeper implements Service {
       },
       lost: (peer) => this.#items.lost(peer),
       opened: (peer) => this.#items.opened(peer),
+      due: () => this.#due(),
     });
     const port = {
       name: this.#port.name,
@@ -68,6 +80,7 @@ export class RowKeeper implements Service {
       regionFor: (shard: ShardId) => this.#port.view?.regionFor(shard),
       replicasOf: (shard: ShardId) => this.#replicasOf(shard),
       others: () => this.#others(),
+      due: () => this.#due(),
     };
     let items: Items | undefined;
     this.rows = new ReplicatedRows(tables, hooks, (own) => {
@@ -83,18 +96,6 @@ export class RowKeeper implements Service {
       }
     }, TICK_MS);
     this.#timer.unref();
-  }
-
-  /** Members or allocations have changed: what follows is done once for all changes of a turn. */
-  viewChanged(): void {
-    if (this.#isViewDue) return;
-    this.#isViewDue = true;
-    setImmediate(() => {
-      this.#isViewDue = false;
-      if (this.#port.view === undefined) return;
-      this.#channels.retain(this.#others());
-      this.#items.viewChanged();
-    });
   }
 
   close(): void {
