@@ -82,8 +82,7 @@ export class DetectionChecker implements Checker {
   }
 
   persisted(peer: SimulatedPeer, maps: readonly MapEntries[]): void {
-    const isCloned = this.#options.faults.includes("clone");
-    if (isCloned || (peer.options.diskMs ?? 0) > 0) return;
+    if (this.#options.faults.includes("clone")) return;
     for (const { map, entries } of maps) {
       if (map !== VERDICTS) continue;
       for (const entry of entries) {
@@ -120,10 +119,9 @@ export class DetectionChecker implements Checker {
   #said(peer: SimulatedPeer, { key, value }: Entry): void {
     const [subject = ""] = key.split("/");
     const [kind, , , , why] = Array.isArray(value) ? value : [];
-    if (kind === "suspect") {
-      this.#pair(peer.name, subject).suspicions += 1;
-      this.#judgeSuspicion(peer, subject);
-    }
+    if (kind === "suspect") this.#pair(peer.name, subject).suspicions += 1;
+    if ((peer.options.diskMs ?? 0) > 0) return; // What was so when it was said is not known any more.
+    if (kind === "suspect") this.#judgeSuspicion(peer, subject);
     if (kind === "removed" && `${why}`.startsWith("nothing listens")) this.#judgeEnd(peer, subject);
   }
 
@@ -133,13 +131,17 @@ export class DetectionChecker implements Checker {
     const { lossProbability, delayMsMean } = this.#options;
     if (lossProbability > 0 || this.#peers.length > ASKED_MAX) return;
     if (delayMsMean * SLOW_FRAME > peer.options.timings.probeTimeoutMs) return;
-    const isGood = (one: string, other: string): boolean => {
-      const { wellSince } = this.#pair(one, other);
-      return wellSince !== undefined && now - wellSince > GOOD_MS;
+    const isGood = (one: SimulatedPeer, other: SimulatedPeer): boolean => {
+      const { wellSince } = this.#pair(one.name, other.name);
+      // What went wrong since it was looked at last is seen now.
+      return wellSince !== undefined && now - wellSince > GOOD_MS && this.#isReached(one, other);
     };
-    const heard = this.#peers.find(({ name, machine }) => {
-      const isWitness = name !== peer.name && name !== subject && machine?.isReady === true;
-      return isWitness && isGood(peer.name, name) && isGood(name, subject);
+    const accused = this.#peers.find(({ name }) => name === subject);
+    if (accused === undefined) return;
+    const heard = this.#peers.find((witness) => {
+      const isWitness =
+        witness !== peer && witness !== accused && witness.machine?.isReady === true;
+      return isWitness && isGood(peer, witness) && isGood(witness, accused);
     });
     if (heard === undefined) return;
     this.#report("F3", `${peer.name} suspects ${subject}, whom ${heard.name} hears`);

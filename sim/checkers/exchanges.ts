@@ -94,7 +94,7 @@ export class ExchangesChecker implements Checker {
     if (event.type !== "received" || own === undefined) return;
     const remote = this.#remotes.get(`${own} ${event.link}`);
     const connection = peer.links.connectionOf(event.link);
-    if (remote === undefined || connection === undefined) return;
+    if (remote === undefined || connection === undefined || !peer.links.isOpen(event.link)) return;
     const way = this.#wayOf(connection);
     const ends = { own: `${way} ${own}`, remote: `${way} ${remote}` };
     for (const message of event.messages) {

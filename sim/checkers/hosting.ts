@@ -72,7 +72,7 @@ export class HostingChecker implements Checker {
     // Who leaves counts no longer once it has given its shards away.
     const isLeft = peer.machine?.view.membership.get(peer.name)?.status === "left";
     if (written.length === 0 || isLeft) return;
-    if (peer.options.downing !== "off") this.#judgeSide(peer);
+    if (peer.options.downing !== "off" && !isBeforeNews(event)) this.#judgeSide(peer);
   }
 
   #seen(peer: SimulatedPeer, { key: shard, value, writer }: Entry): void {
@@ -120,6 +120,12 @@ export class HostingChecker implements Checker {
     const side = `${here.length} of ${counted.length} members`;
     this.#report("F9", `${peer.name} allocates with ${side}, downing ${downing}`);
   }
+}
+
+/** Whether what was written may follow from the start of a frame, before the rest took the majority away. */
+function isBeforeNews(event: MachineEvent): boolean {
+  const messages = event.type === "received" ? event.messages : [];
+  return messages.findIndex((message) => "maps" in message) > 0;
 }
 
 function goesOn(

@@ -2,10 +2,19 @@ import { expect, test } from "vitest";
 import type { Effect } from "../../src/core/effect.ts";
 import type { HostTask, HostTraits } from "../../src/core/host-task.ts";
 import { ASKS_MAX, SHARD_QUEUE_MAX } from "../../src/core/limits.ts";
+import type { MachineOptions } from "../../src/core/machine.ts";
 import type { Answer, Ask } from "../../src/core/message.ts";
 import { TIMINGS } from "../../src/core/timings.ts";
 import { encodeAllocation } from "../../src/core/view.ts";
-import { allocationEntry, effectsOf, HandDriven, life, rowEntry, sentTo } from "./machines.ts";
+import {
+  allocationEntry,
+  effectsOf,
+  HandDriven,
+  life,
+  rowEntry,
+  sentTo,
+  verdictEntry,
+} from "./machines.ts";
 
 const TRAITS: HostTraits = {
   ...{ exports: false, imports: false, remembers: false },
@@ -23,8 +32,11 @@ const answers = (effects: readonly Effect[]): Answer[] =>
 const token = (a: HandDriven, shard: string) => a.machine.view.allocation(shard)?.token ?? 0;
 
 /** Peer `a`, alone with its shards and a host, all of them taken; and a link to `b`, a member. */
-function hosting(traits: Partial<HostTraits> = {}): HandDriven {
-  const a = new HandDriven("a", { downing: "off", timings: TIMINGS_PATIENT });
+function hosting(
+  traits: Partial<HostTraits> = {},
+  options: Partial<MachineOptions> = {},
+): HandDriven {
+  const a = new HandDriven("a", { downing: "off", timings: TIMINGS_PATIENT, ...options });
   a.start();
   a.pass(100);
   const begun = a.step({ type: "host-registered", traits: { ...TRAITS, ...traits } });
@@ -172,6 +184,27 @@ test("[H5] a region that was asked to stop answers when nothing is in progress a
   const stop = { type: "stop" as const, shard: "shard-0", token: entry.time };
   expect(sentTo(a.receive(B, stop), B)).toEqual([]);
   expect(sentTo(done(a, 1), B)).toContainEqual({ ...stop, type: "stopped" });
+});
+
+test("[F9] who learns in one frame that it may not host, and that a shard is free, does not take it", () => {
+  for (const isMinority of [false, true]) {
+    const a = hosting({}, { downing: "majority" });
+    const [b, c] = [rowEntry("b", a.now, { hosts: true }), rowEntry("c", a.now)];
+    a.delta(B, "members", b, c);
+    const value = encodeAllocation("a", { from: "b" });
+    const given = { ...allocationEntry("shard-0", "a", a.now + 2, life("c")), value };
+    a.delta(B, "allocations", allocationEntry("shard-0", "b", a.now + 1, life("b")));
+    a.delta(B, "allocations", given);
+    const stopped = { type: "stopped" as const, shard: "shard-0", token: given.time };
+    const verdicts = [
+      verdictEntry("b", "c", "dead", b, a.now + 2),
+      verdictEntry("c", "b", "dead", c, a.now + 2),
+    ];
+    const news = { type: "delta" as const, maps: [{ map: "verdicts", entries: verdicts }] };
+    a.receive(B, ...(isMinority ? [news] : []), stopped);
+    expect(a.machine.isReady).toBe(!isMinority);
+    expect(a.entry("allocations", "shard-0")?.writer).toBe(life(isMinority ? "c" : "a"));
+  }
 });
 
 test("[H4] a host that cannot take a shard is asked again, and people hear of it", () => {

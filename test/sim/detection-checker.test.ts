@@ -100,6 +100,10 @@ test("[F3] the suspicion of somebody whom another one hears is found", () => {
   const cut = new Scene({}, names);
   cut.network.cut("c", "b");
   expect(cut.pass(5000).says("suspect", "b").rules).toEqual([]);
+  // What was cut a moment ago is not between two samples.
+  const late = new Scene({}, names).pass(5000);
+  late.network.cut("a", "c");
+  expect(late.says("suspect", "b").rules).toEqual([]);
   // Where frames take so long, no witness answers in time.
   expect(new Scene({}, names, 80).pass(5000).says("suspect", "b").rules).toEqual([]);
 });
