@@ -231,6 +231,7 @@ export class SimulatedDocuments {
         send: (to, message) => this.#channels.send(to, message),
         isBusy: (to) => this.#channels.isBusy(to),
         shardFor: (item) => view()?.shardFor(item),
+        ringChanges: () => view()?.registry.ring.changes ?? 0,
         regionFor: (shard) => view()?.regionFor(shard),
         replicasOf: (_shard, item) => this.replicasOf(item),
         others: () => this.#others(),

@@ -293,6 +293,7 @@ export class SimulatedLive {
       send: (to: string, message: Uint8Array) => this.#channels.send(to, message),
       isBusy: (to: string) => this.#channels.isBusy(to),
       shardFor: (item: string) => shardOfItem(item, this.#shards),
+      ringChanges: () => 0,
       regionFor: (shard: string) => this.peer.machine?.view.regionFor(shard),
       replicasOf: (shard: string) => rendezvousRank(shard, this.#others(), REPLICAS),
       others: () => this.#others(),

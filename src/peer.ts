@@ -132,6 +132,7 @@ export class Peer extends Coordinator {
       credentials,
       served: servedBy(this, {
         sent: () => this.#lifeNow("count what was sent").sent,
+        documents: () => this.#hosting?.documents.status(),
         view: () => this.#viewNow("locate"),
         publish: (shard, contribution) => this.publication(shard, contribution),
         depart: () => this.#depart(),

@@ -8,12 +8,13 @@ import { HearsayError } from "./core/error.ts";
 import type { ShardId } from "./core/units.ts";
 import type { View } from "./core/view.ts";
 import type { Publication } from "./io/publication.ts";
-import type { ServedCoordinator, ServedPeer } from "./io/served-peer.ts";
+import type { DocumentNumbers, ServedCoordinator, ServedPeer } from "./io/served-peer.ts";
 import type { Traffic } from "./io/websocket-transport.ts";
 
 /** What only the peer itself can do. */
 export interface Served {
   sent(): Traffic;
+  documents(): DocumentNumbers | undefined;
   view(): View;
   publish(shard: ShardId, contribution: Contribution): Promise<Publication>;
   depart(): Promise<void>;
@@ -25,7 +26,7 @@ type Servable = ServedCoordinator &
   Omit<
     ServedPeer,
     | ("coordinator" | "sent" | "locate" | "publishFrequencies" | "watch" | "depart" | "leave")
-    | "addRoutes"
+    | ("addRoutes" | "documents")
   > & {
     watch(options: { readonly signal: AbortSignal }): AsyncIterable<Change>;
     leave(): Promise<void>;
@@ -44,6 +45,7 @@ export function servedBy(peer: Servable, own: Served): ServedPeer {
   return {
     status: () => peer.status(),
     sent: () => own.sent(),
+    documents: () => own.documents(),
     members: () => peer.members(),
     allocations: () => peer.allocations(),
     shards: () => peer.shards(),

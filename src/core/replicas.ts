@@ -25,6 +25,7 @@ export function replicasOf(view: View, document: string, count: number): Replica
   const zones = new Set<string>();
   const regionCount = view.loads.size;
   const zoneCount = new Set([...view.loads.keys()].map((name) => zoneOf(view, name))).size;
+  let firstRound = 0;
   // [R3] First one of each zone; then, as far as they do not suffice, one of each region.
   for (const isByZone of [true, false]) {
     const enough = isByZone ? Math.min(count, zoneCount) : Math.min(count, regionCount);
@@ -38,8 +39,10 @@ export function replicasOf(view: View, document: string, count: number): Replica
       zones.add(zone);
       if (chosen.size >= enough) break;
     }
+    if (isByZone) firstRound = chosen.size;
   }
-  const shards = inRingOrder(view, document, [...chosen.values()]);
+  const all = [...chosen.values()];
+  const shards = firstRound === all.length ? all : inRingOrder(view, document, all);
   const own = view.shardFor(document);
   return { shards, complete: shards.length === count && shards[0]?.shard === own };
 }

@@ -65,6 +65,7 @@ export class HashRing {
   #pointCount = 0;
   /** What lookups read; undefined after a change. */
   #circle: Circle | undefined;
+  #changes = 0;
 
   constructor(options: HashRingOptions = {}) {
     const { virtualNodes = VIRTUAL_NODES_DEFAULT } = options;
@@ -91,6 +92,12 @@ export class HashRing {
     this.#pointCounts.set(shard, after);
     this.#pointCount = pointCount;
     this.#circle = undefined;
+    this.#changes += 1;
+  }
+
+  /** How often it has changed: while that is the same, every key belongs to the same shard. */
+  get changes(): number {
+    return this.#changes;
   }
 
   /** Takes a shard off the ring; false when it was not there. */
@@ -100,6 +107,7 @@ export class HashRing {
     this.#pointCounts.delete(shard);
     this.#pointCount -= pointCount;
     this.#circle = undefined;
+    this.#changes += 1;
     return true;
   }
 

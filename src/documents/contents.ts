@@ -1,11 +1,19 @@
 /**
  * What Yjs does with the updates of a document, where nothing of it is kept in memory.
  */
-import { applyUpdate, Doc, encodeStateAsUpdate } from "yjs";
+import { applyUpdate, Doc, decodeStateVector, encodeStateAsUpdate } from "yjs";
+
+/**
+ * A document that is empty. Yjs would give it a name of its own, drawn digit by digit, which takes longer than all
+ * the rest of making and reading a small one; nobody asks for it.
+ */
+export function emptyDocument(): Doc {
+  return new Doc({ guid: "" });
+}
 
 /** A document from its updates. What depends on missing ones is left out of it until they come. */
 export function documentOf(parts: readonly Uint8Array[]): Doc {
-  const doc = new Doc();
+  const doc = emptyDocument();
   applyAll(doc, parts, undefined);
   return doc;
 }
@@ -30,6 +38,15 @@ export function difference(
   applyAll(doc, theirs, undefined);
   doc.destroy();
   return news;
+}
+
+/** Whether something was inserted in one state that is not in another; deletions do not show. */
+export function isAhead(own: Uint8Array, theirs: Uint8Array): boolean {
+  const there = decodeStateVector(theirs);
+  for (const [client, clock] of decodeStateVector(own)) {
+    if (clock > (there.get(client) ?? 0)) return true;
+  }
+  return false;
 }
 
 /** The same content as one update. */

@@ -37,6 +37,13 @@ export interface DocumentsPort {
 /** How long a region may take to answer a subscription until it is asked anew, in ms. */
 const ANSWER_MS_MAX = 5000;
 
+interface Counts {
+  readonly loads: number;
+  readonly unloads: number;
+  readonly edits: number;
+  readonly editBytes: number;
+}
+
 export class Documents {
   readonly items: Items;
   readonly #port: DocumentsPort;
@@ -50,6 +57,7 @@ export class Documents {
   readonly #followers = new Map<number, Room>();
   /** Rooms that have something to tell. */
   readonly #due = new Set<Room>();
+  readonly #counts = { loads: 0, unloads: 0, edits: 0, editBytes: 0 };
   #lastSubscription = 0;
   #lastClient = 0;
 
@@ -74,6 +82,10 @@ export class Documents {
         const isWaiting = items.isWaiting(shard, document);
         return { count: version?.count ?? 0, bytes, isWaiting };
       },
+      edited: (bytes) => {
+        this.#counts.edits += 1;
+        this.#counts.editBytes += bytes;
+      },
       due: (room) => {
         this.#due.add(room);
         port.due();
@@ -94,6 +106,13 @@ export class Documents {
     return this.#rooms;
   }
 
+  /** Documents in memory, clients at them, and what has been counted so far. */
+  numbers(): { readonly loaded: number; readonly clients: number } & Counts {
+    let clients = 0;
+    for (const room of this.#rooms.values()) clients += room.clientCount;
+    return { loaded: this.#rooms.size, clients, ...this.#counts };
+  }
+
   /** The room of a document; undefined when its name is none, no shard is there, or there are too many. */
   open(name: string): Room | undefined {
     const known = this.#rooms.get(name);
@@ -104,6 +123,7 @@ export class Documents {
     const room = new Room(this.#roomPort, name, shard, name.startsWith(SYSTEM_PREFIX));
     room.idleSince = this.#port.now();
     this.#rooms.set(name, room);
+    this.#counts.loads += 1;
     this.#settle(room);
     return room;
   }
@@ -290,6 +310,7 @@ export class Documents {
   #forget(room: Room, isClosed: boolean): void {
     if (room.upstream !== undefined) this.#followers.delete(room.upstream.sub);
     this.#rooms.delete(room.name);
+    this.#counts.unloads += 1;
     if (isClosed && room.clientCount > 0) room.gone();
     room.close();
   }

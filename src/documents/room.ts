@@ -23,11 +23,11 @@
  *
  * Rules: SPEC.md, Y1, Y2, Y7 and Y8.
  */
-import { applyUpdate, Doc, decodeStateVector, encodeStateAsUpdate, encodeStateVector } from "yjs";
+import { applyUpdate, type Doc, encodeStateAsUpdate, encodeStateVector } from "yjs";
 import type { PeerName, ShardId } from "../core/units.ts";
 import { AwarenessStates } from "./awareness-states.ts";
 import { Changes } from "./changes.ts";
-import { applyAll, documentOf } from "./contents.ts";
+import { applyAll, documentOf, emptyDocument, isAhead } from "./contents.ts";
 import { DOCUMENT_BYTES_MAX } from "./limits.ts";
 import type { DocumentMessage } from "./messages.ts";
 import { WaitingEdits } from "./waiting-edits.ts";
@@ -68,6 +68,8 @@ export interface RoomPort {
     shard: ShardId,
     document: string,
   ): { readonly count: number; readonly bytes: number; readonly isWaiting: boolean };
+  /** A client has made an edit of so many bytes. */
+  edited(bytes: number): void;
   /** Something is to be told at the end of the turn: `flush` is to be called. */
   due(room: Room): void;
   /** A document that this room hosts has changed. */
@@ -111,7 +113,7 @@ export class Room {
   readonly #awareness = new AwarenessStates();
   /** Clients whose last edits depended on what is not here, and how often that was. */
   readonly #gaps = new Map<RoomClient, number>();
-  #doc = new Doc();
+  #doc = emptyDocument();
   #role: Role = { type: "none" };
   readonly #waiting = new WaitingEdits<RoomClient>();
   readonly #changes = new Changes(ELSEWHERE);
@@ -188,6 +190,7 @@ export class Room {
    */
   edit(client: RoomClient, update: Uint8Array, isWhole = false): number {
     this.#lastEdit += 1;
+    this.#port.edited(update.length);
     const edit = this.#lastEdit;
     const stored = this.#port.stored(this.shard, this.name).bytes + this.#changes.bytes;
     if (this.isHosting && stored + update.length > DOCUMENT_BYTES_MAX) {
@@ -277,7 +280,7 @@ export class Room {
         break;
       case "rejected":
         for (const client of this.#waiting.clients) this.#reject(client, message.reason);
-        this.#replaceDoc(new Doc());
+        this.#replaceDoc(emptyDocument());
         this.resubscribe();
         break;
       case "gone":
@@ -307,7 +310,7 @@ export class Room {
     const clients = [...this.#clients];
     this.#clients.clear();
     this.#waiting.clear();
-    this.#replaceDoc(new Doc());
+    this.#replaceDoc(emptyDocument());
     for (const client of clients) client.gone();
   }
 
@@ -368,7 +371,7 @@ export class Room {
     if (this.#role.type === "hosting") {
       this.#replaceDoc(documentOf(this.#port.read(this.shard, this.name)));
     } else {
-      this.#replaceDoc(new Doc());
+      this.#replaceDoc(emptyDocument());
       this.#waiting.unmark(true);
       this.resubscribe();
     }
@@ -429,7 +432,7 @@ export class Room {
     this.#applyFromElsewhere(update);
     if (this.#role !== role) return;
     role.isSynced = true;
-    if (!this.#waiting.isEmpty || this.#isAheadOf(state)) {
+    if (!this.#waiting.isEmpty || isAhead(this.state(), state)) {
       this.#tellRegion(role, encodeStateAsUpdate(this.#doc, state));
       this.#waiting.markAll(role.sent);
     }
@@ -439,14 +442,6 @@ export class Room {
       this.#port.send(role.region, { type: "aware", sub: role.sub, update: own });
     }
     for (const client of [...this.#clients]) client.ready();
-  }
-
-  #isAheadOf(state: Uint8Array): boolean {
-    const there = decodeStateVector(state);
-    for (const [client, clock] of decodeStateVector(this.state())) {
-      if (clock > (there.get(client) ?? 0)) return true;
-    }
-    return false;
   }
 
   /** It is nowhere for now: rooms that follow it look elsewhere. */

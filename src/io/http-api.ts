@@ -120,7 +120,10 @@ function addHealth(app: FastifyInstance, served: ServedPeer): void {
 }
 
 function addReads(app: FastifyInstance, served: ServedPeer): void {
-  app.get("/v1/status", async () => served.status());
+  app.get("/v1/status", async () => {
+    const documents = served.documents();
+    return { ...served.status(), ...(documents === undefined ? {} : { documents }) };
+  });
   app.get("/v1/members", async () => served.members());
   app.get("/v1/allocations", async () => served.allocations());
   app.get("/v1/shards", async () => served.shards());

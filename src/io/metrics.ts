@@ -6,7 +6,7 @@
  * question on.
  */
 import { Counter, collectDefaultMetrics, Gauge, Registry } from "prom-client";
-import type { ServedPeer } from "./served-peer.ts";
+import type { DocumentNumbers, ServedPeer } from "./served-peer.ts";
 
 export const METRICS_CONTENT_TYPE = Registry.PROMETHEUS_CONTENT_TYPE;
 
@@ -46,6 +46,8 @@ function readPeer(served: ServedPeer, registry: Registry): void {
   };
   counter("hearsay_frames_sent_total", "Frames sent to other peers", sent.frames);
   counter("hearsay_bytes_sent_total", "Bytes of these frames", sent.bytes);
+  const documents = served.documents();
+  if (documents !== undefined) readDocuments(documents, gauge, counter);
 
   const members = new Gauge({
     name: "hearsay_members",
@@ -62,4 +64,21 @@ function readPeer(served: ServedPeer, registry: Registry): void {
     registers,
   });
   for (const [reason, count] of Object.entries(status.refused)) refused.inc({ reason }, count);
+}
+
+type Show = (name: string, help: string, value: number) => void;
+
+function readDocuments(numbers: DocumentNumbers, gauge: Show, counter: Show): void {
+  gauge("hearsay_documents_loaded", "Documents in memory", numbers.loaded);
+  gauge(
+    "hearsay_document_clients",
+    "Clients at documents, rooms of other peers included",
+    numbers.clients,
+  );
+  gauge("hearsay_document_copies", "Copies of documents that are kept here", numbers.copies);
+  gauge("hearsay_document_copy_bytes", "Bytes of these copies", numbers.copyBytes);
+  counter("hearsay_document_loads_total", "Documents brought into memory", numbers.loads);
+  counter("hearsay_document_unloads_total", "Documents let go of", numbers.unloads);
+  counter("hearsay_document_edits_total", "Edits of clients", numbers.edits);
+  counter("hearsay_document_edit_bytes_total", "Bytes of these edits", numbers.editBytes);
 }

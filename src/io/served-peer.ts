@@ -25,6 +25,22 @@ export interface Location {
   readonly allocation: Allocation | undefined;
 }
 
+/** The documents of one peer in numbers; what is counted is counted since it was started. */
+export interface DocumentNumbers {
+  /** Documents in memory, and clients that are at them here: sockets and handles, and rooms of other peers. */
+  readonly loaded: number;
+  readonly clients: number;
+  /** How often a document was brought into memory, and let go of. */
+  readonly loads: number;
+  readonly unloads: number;
+  /** Edits of clients, and bytes of them. */
+  readonly edits: number;
+  readonly editBytes: number;
+  /** Copies that are kept here, of documents hosted here and elsewhere, and bytes of them. */
+  readonly copies: number;
+  readonly copyBytes: number;
+}
+
 /** The coordinator's part of a peer: as the library has it. */
 export interface ServedCoordinator {
   registerShard(options: { readonly key?: string; readonly weight?: number }): Promise<ShardId>;
@@ -60,6 +76,8 @@ export interface ServedPeer {
   status(): MachineStatus;
   /** What this life of it has sent to other peers. */
   sent(): Traffic;
+  /** Undefined where no documents are hosted. */
+  documents(): DocumentNumbers | undefined;
   members(): Member[];
   allocations(): Allocation[];
   shards(): ShardState[];

@@ -3,6 +3,7 @@
  *
  * Who is suspect counts as there: a copy that is given up has to be made again. Rules: SPEC.md, R3 and Y3.
  */
+import type { Member } from "../core/effect.ts";
 import { replicasOf } from "../core/replicas.ts";
 import type { PeerName } from "../core/units.ts";
 import type { View } from "../core/view.ts";
@@ -11,7 +12,7 @@ import type { View } from "../core/view.ts";
 export function othersIn(view: View | undefined, own: PeerName): ReadonlySet<PeerName> {
   const others = new Set<PeerName>();
   for (const { name, status } of view?.members() ?? []) {
-    if (name !== own && (status === "alive" || status === "suspect")) others.add(name);
+    if (name !== own && isThere(status)) others.add(name);
   }
   return others;
 }
@@ -24,9 +25,11 @@ export function copiesOf(
   count: number,
 ): PeerName[] {
   if (view === undefined) return [];
-  const others = othersIn(view, own);
   return replicasOf(view, item, count + 1)
     .shards.map(({ region }) => region)
-    .filter((region) => others.has(region))
+    .filter((region) => region !== own && isThere(view.membership.get(region)?.status))
     .slice(0, count);
 }
+
+const isThere = (status: Member["status"] | undefined): boolean =>
+  status === "alive" || status === "suspect";

@@ -29,6 +29,8 @@ export interface ItemsPort {
   isBusy(peer: PeerName): boolean;
   /** The shard that an item belongs to now; undefined where there are none. */
   shardFor(item: string): ShardId | undefined;
+  /** While this is the same, every item belongs to the same shard. */
+  ringChanges(): number;
   /** Who has a shard, by the table. */
   regionFor(shard: ShardId): PeerName | undefined;
   /** The peers that are to have copies of an item besides the region of its shard. */
@@ -70,6 +72,8 @@ export class Items {
   /** Copies that have something to acknowledge. */
   readonly #due = new Set<Following>();
   readonly #grown: ItemsHooks["grown"];
+  /** Of the ring by which items were given their shards last. */
+  #ringChanges: number | undefined;
   #lastUnion = 0;
   #lastSession = 0;
 
@@ -108,6 +112,7 @@ export class Items {
   reset(): void {
     this.#leading.clear();
     this.#invited.clear();
+    this.#ringChanges = undefined;
     for (const shard of [...this.#following.keys()]) this.#endFollowing(shard);
   }
 
@@ -150,6 +155,10 @@ export class Items {
   received(from: PeerName, message: ItemMessage): void {
     const { shard } = message;
     const leading = this.#leading.get(shard);
+    // Of somebody with another ring: it is moved with the next change, as if it had been here before.
+    if ("item" in message && this.#port.shardFor(message.item) !== shard) {
+      this.#ringChanges = undefined;
+    }
     if (message.type === "invite") {
       // Who leads, too, will hear from the table who is right, and offers what it has then.
       if (leading === undefined && this.#isCurrent(from, message)) this.#followLeader(shard, from);
@@ -194,7 +203,9 @@ export class Items {
   /** Members or allocations have changed. */
   viewChanged(): void {
     const others = this.#port.others();
-    this.#rehome();
+    const ringChanges = this.#port.ringChanges();
+    if (ringChanges !== this.#ringChanges) this.#rehome();
+    this.#ringChanges = ringChanges;
     for (const leading of this.#leading.values()) leading.viewChanged(others);
     for (const shard of this.store.shards()) {
       const following = this.#following.get(shard);

@@ -29,6 +29,8 @@ export type Question =
   | { readonly type: "yjs"; readonly documents: readonly string[] }
   /** Bytes in use on the heap and beside it, and how much processor time there was, in ms. */
   | { readonly type: "memory" }
+  /** Documents in memory. */
+  | { readonly type: "rooms" }
   | { readonly type: "cpu" }
   /** Writes texts into documents, those that the peer hosts. */
   | { readonly type: "write"; readonly texts: readonly (readonly [string, string])[] }
@@ -175,6 +177,8 @@ answerParent(async (question: Question): Promise<unknown> => {
       return visit(question.documents, () => {});
     case "yjs":
       return imitate(question.documents);
+    case "rooms":
+      return peer?.documents.status().loaded;
     case "memory":
       return usedBytes();
     case "cpu":

@@ -34,18 +34,22 @@ export async function until(
   }
 }
 
-/** Starts peers, each with a data directory of its own below `data`, or in memory. */
+/** Starts peers, each with a data directory of its own below `data`, or in memory: the first, then the others. */
 export async function startCluster(size: number, data?: string): Promise<Cluster> {
-  const children: Child[] = [];
-  const addresses: string[] = [];
-  for (let index = 0; index < size; index += 1) {
-    const child = childOf();
-    children.push(child);
-    const join = addresses.slice(0, 1);
+  const children = Array.from({ length: size }, childOf);
+  const start = async (index: number, join: readonly string[]): Promise<string> => {
     const name = `p${index}`;
     const folder = data === undefined ? {} : { data: `${data}/${name}` };
-    addresses.push((await tell(child, { type: "peer", name, join, ...folder })) as string);
-  }
+    return (await tell(children[index] as Child, {
+      type: "peer",
+      name,
+      join,
+      ...folder,
+    })) as string;
+  };
+  const first = await start(0, []);
+  const others = children.slice(1).map((_, index) => start(index + 1, [first]));
+  const addresses = [first, ...(await Promise.all(others))];
   await isSpread(children);
   return { children, addresses };
 }

@@ -1,5 +1,6 @@
 /**
- * `npm run bench -- NAME [--json]`: measures one thing, or `all`, against a named peer in the same run.
+ * `npm run bench -- NAME [PART...] [--json] [--repeat N]`: measures one thing, or `all`, against a named peer in the
+ * same run. Some benches have parts, and some repeat what may go wrong.
  *
  * Without a name the benches are listed. Each lives in a file of its own, which says what is measured
  * and how. With `--json` one line is all of stdout; progress goes to stderr.
@@ -43,10 +44,10 @@ process.exitCode = await main(process.argv.slice(2));
 async function main(args: readonly string[]): Promise<number> {
   const { values, positionals } = parseArgs({
     args: [...args],
-    options: { json: { type: "boolean", default: false } },
+    options: { json: { type: "boolean", default: false }, repeat: { type: "string" } },
     allowPositionals: true,
   });
-  const [name] = positionals;
+  const [name, ...parts] = positionals;
   if (name === undefined) {
     console.log(await listOfBenches());
     return 0;
@@ -58,7 +59,9 @@ async function main(args: readonly string[]): Promise<number> {
     return 2;
   }
   const { bench } = await load();
-  const sections = await bench.run((line) => void process.stderr.write(`${name}: ${line}\n`));
+  const repeat = values.repeat === undefined ? undefined : Number(values.repeat);
+  const progress = (line: string): void => void process.stderr.write(`${name}: ${line}\n`);
+  const sections = await bench.run(progress, { parts, repeat });
   // The load is that of the last minute: whoever else was busy is part of the figures.
   const machine = { node: process.version, cpus: cpus().length, load: loadavg()[0] ?? 0 };
   if (values.json) {
@@ -100,7 +103,7 @@ async function listOfBenches(): Promise<string> {
     return `  ${name.padEnd(16)} ${bench.summary}`;
   });
   const all = `  ${"all".padEnd(16)} every one of them, each in a process of its own`;
-  const usage = "Usage: npm run bench -- NAME [--json]";
+  const usage = "Usage: npm run bench -- NAME [PART...] [--json] [--repeat N]";
   return [usage, ...(await Promise.all(lines)), all].join("\n");
 }
 

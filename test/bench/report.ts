@@ -27,7 +27,18 @@ export interface Bench {
   /** One line for the list of benches. */
   readonly summary: string;
   /** Measures. `progress` may be told what is going on, for whoever waits. */
-  readonly run: (progress: (text: string) => void) => Promise<readonly Section[]>;
+  readonly run: (
+    progress: (text: string) => void,
+    options: BenchOptions,
+  ) => Promise<readonly Section[]>;
+}
+
+/** What is measured of a bench; those that have no parts, and repeat nothing, leave it. */
+export interface BenchOptions {
+  /** The parts that are asked for; none for all. */
+  readonly parts: readonly string[];
+  /** How often something is repeated that may go wrong; undefined for what is usual. */
+  readonly repeat: number | undefined;
 }
 
 /** Whether a figure reaches its target; undefined when it has none. */

@@ -41,6 +41,7 @@ class Region implements RoomPort {
     this.dues += 1;
   }
   changed(): void {}
+  edited(): void {}
   hosted(): void {}
   nextClient(): number {
     return 1;

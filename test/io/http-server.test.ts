@@ -370,6 +370,34 @@ test("metrics are in the format of Prometheus, each peer's its own", async () =>
   expect(await metric(b, "process_resident_memory_bytes")).toMatch(/ \d+$/);
 });
 
+test("documents are counted where they are hosted, in metrics and in the status", async () => {
+  const a = await start("a", { documents: true });
+  await until([a], () => a.allocations().length > 0);
+  const handle = await a.documents.open("x");
+  handle.doc.getText("text").insert(0, "abc");
+  await handle.flush();
+  const { json } = await ask(a, "GET", "/v1/status");
+  const { documents } = json as { documents: Record<string, number> };
+  expect(documents).toMatchObject({
+    loaded: 1,
+    clients: 1,
+    loads: 1,
+    unloads: 0,
+    edits: 1,
+    copies: 1,
+  });
+  expect(documents).toEqual(a.documents.status());
+  const { text } = await ask(a, "GET", "/metrics");
+  const bytes = documents.copyBytes as number;
+  expect(bytes).toBeGreaterThan(0);
+  expect(text).toContain("\nhearsay_documents_loaded 1\n");
+  expect(text).toContain("\nhearsay_document_edits_total 1\n");
+  expect(text).toContain(`\nhearsay_document_copy_bytes ${bytes}\n`);
+  const b = await start("b");
+  expect((await ask(b, "GET", "/metrics")).text).not.toContain("hearsay_document");
+  expect((await ask(b, "GET", "/v1/status")).json).not.toHaveProperty("documents");
+});
+
 test("the page names paths that are there", async () => {
   const a = await start("a", { documents: true });
   const { status, headers, text } = await ask(a, "GET", "/");

@@ -132,6 +132,7 @@ export class ItemPeer {
         send: (to, message) => this.channels.send(to, message),
         isBusy: (peer) => this.channels.isBusy(peer),
         shardFor: () => SHARD,
+        ringChanges: () => 0,
         regionFor: () => this.leader,
         replicasOf: () => this.group.replicasFor(this),
         others: () => this.others(),

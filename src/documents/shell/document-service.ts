@@ -11,6 +11,7 @@ import { HearsayError } from "../../core/error.ts";
 import type { PeerName, ShardId } from "../../core/units.ts";
 import type { Clock } from "../../io/clock.ts";
 import type { AcquireContext, MessageContext } from "../../io/host-runner.ts";
+import type { DocumentNumbers } from "../../io/served-peer.ts";
 import type { Service, ServicePort, Services } from "../../io/services.ts";
 import { oncePerTurn } from "../../io/turn.ts";
 import { Channels } from "../../items/channels.ts";
@@ -43,6 +44,8 @@ export interface DocumentServiceOptions extends DocumentOptions {
 }
 
 const REPLICAS = 2;
+
+const NOTHING_LOADED = { loaded: 0, clients: 0, loads: 0, unloads: 0, edits: 0, editBytes: 0 };
 
 export class DocumentService implements Service {
   readonly items: Items;
@@ -83,6 +86,7 @@ export class DocumentService implements Service {
         send: (to, message) => this.#channels.send(to, message),
         isBusy: (peer) => this.#channels.isBusy(peer),
         shardFor: (item) => this.#port.view?.shardFor(item),
+        ringChanges: () => this.#port.view?.registry.ring.changes ?? 0,
         regionFor: (shard) => this.#port.view?.regionFor(shard),
         replicasOf: (_shard, item) => this.#replicasOf(item),
         others: () => this.#others(),
@@ -184,6 +188,17 @@ export class DocumentService implements Service {
     const shard = this.#port.view?.shardFor(document);
     if (shard === undefined) throw new HearsayError("NO_SHARDS", "No shard is registered");
     return this.#port.ask(shard, message);
+  }
+
+  numbers(): DocumentNumbers {
+    let [copies, copyBytes] = [0, 0];
+    for (const shard of this.items.store.shards()) {
+      for (const { bytes } of this.items.store.items(shard).values()) {
+        copies += 1;
+        copyBytes += bytes;
+      }
+    }
+    return { ...(this.#documents?.numbers() ?? NOTHING_LOADED), copies, copyBytes };
   }
 
   /** The documents of all shards, by name, and the shards that did not answer. */

@@ -6,6 +6,7 @@
 import { isWellFormed } from "../../core/canonical.ts";
 import { HearsayError } from "../../core/error.ts";
 import type { ShardId } from "../../core/units.ts";
+import type { DocumentNumbers } from "../../io/served-peer.ts";
 import { DOCUMENT_NAME_LENGTH_MAX, SYSTEM_PREFIX } from "../limits.ts";
 import type { DocumentService } from "./document-service.ts";
 import type { DocumentHandle } from "./handle.ts";
@@ -65,6 +66,11 @@ export class PeerDocuments {
     handle.enter(room);
     await handle.loaded();
     return handle;
+  }
+
+  /** The documents of this peer in numbers. */
+  status(): DocumentNumbers {
+    return this.#service.numbers();
   }
 
   /** All documents, by name. */

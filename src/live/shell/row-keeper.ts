@@ -77,6 +77,7 @@ export class RowKeeper implements Service {
       send: (to: PeerName, message: Uint8Array) => this.#channels.send(to, message),
       isBusy: (peer: PeerName) => this.#channels.isBusy(peer),
       shardFor: (item: string) => shardOfItem(item, options.shardCount),
+      ringChanges: () => 0,
       regionFor: (shard: ShardId) => this.#port.view?.regionFor(shard),
       replicasOf: (shard: ShardId) => this.#replicasOf(shard),
       others: () => this.#others(),
