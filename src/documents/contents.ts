@@ -1,7 +1,15 @@
 /**
  * What Yjs does with the updates of a document, where nothing of it is kept in memory.
  */
-import { applyUpdate, Doc, decodeStateVector, encodeStateAsUpdate } from "yjs";
+import { createEncoder, toUint8Array, writeVarUint } from "lib0/encoding";
+import {
+  applyUpdate,
+  Doc,
+  decodeStateVector,
+  encodeStateAsUpdate,
+  encodeStateVector,
+  mergeUpdates,
+} from "yjs";
 
 /**
  * A document that is empty. Yjs would give it a name of its own, drawn digit by digit, which takes longer than all
@@ -47,6 +55,36 @@ export function isAhead(own: Uint8Array, theirs: Uint8Array): boolean {
     if (clock > (there.get(client) ?? 0)) return true;
   }
   return false;
+}
+
+/** The highest client id in a state; 0 in none. Ids that are no sane ones do not count. */
+export function highestClient(state: Uint8Array): number {
+  let highest = 0;
+  for (const client of decodeStateVector(state).keys()) {
+    if (client > highest && client < CLIENT_ID_MAX) highest = client;
+  }
+  return highest;
+}
+
+/** Above this nobody draws a client id: by the ms, that is 200 years from now. */
+const CLIENT_ID_MAX = 2 ** 53 - 2 ** 50;
+
+/**
+ * What makes a document of that state equal to this one, which has taken its place: beside what it lacks, that all
+ * is deleted that is of writers of whom this one knows nothing.
+ */
+export function replacing(doc: Doc, state: Uint8Array): Uint8Array {
+  const own = decodeStateVector(encodeStateVector(doc));
+  const gone = [...decodeStateVector(state)].filter(([client]) => !own.has(client));
+  const update = encodeStateAsUpdate(doc, state);
+  if (gone.length === 0) return update;
+  // An update without structs: of each client one range, which is everything.
+  const encoder = createEncoder();
+  for (const number of [0, gone.length]) writeVarUint(encoder, number);
+  for (const [client, clock] of gone) {
+    for (const number of [client, 1, 0, clock]) writeVarUint(encoder, number);
+  }
+  return mergeUpdates([update, toUint8Array(encoder)]);
 }
 
 /** The same content as one update. */

@@ -8,9 +8,10 @@
  *
  * Rules: SPEC.md, section Y.
  */
+import { hash32 } from "../core/hash.ts";
 import type { Instant, PeerName, ShardId } from "../core/units.ts";
 import type { Items } from "../items/items.ts";
-import { difference, documentOf, merged, textOf } from "./contents.ts";
+import { difference, documentOf, highestClient, merged, textOf } from "./contents.ts";
 import { DOCUMENT_NAME_LENGTH_MAX, IDLE_MS, ROOMS_MAX, SYSTEM_PREFIX } from "./limits.ts";
 import type { DocumentMessage } from "./messages.ts";
 import { Room, type RoomPort } from "./room.ts";
@@ -36,6 +37,9 @@ export interface DocumentsPort {
 
 /** How long a region may take to answer a subscription until it is asked anew, in ms. */
 const ANSWER_MS_MAX = 5000;
+
+/** Client ids of documents that are only written here, by the ms: two peers hardly ever draw the same. */
+const CLIENTS_PER_MS = 1024;
 
 interface Counts {
   readonly loads: number;
@@ -94,8 +98,10 @@ export class Documents {
         if (!room.isReadOnly) port.changed(room.shard, room.name);
       },
       hosted: (room) => port.hosted(room),
-      nextClient: () => {
-        this.#lastClient = Math.max(Math.floor(port.wallMs()), this.#lastClient + 1);
+      nextClient: (state) => {
+        const last = Math.max(this.#lastClient, highestClient(state)) / CLIENTS_PER_MS;
+        const slot = Math.max(Math.floor(port.wallMs()), Math.floor(last) + 1);
+        this.#lastClient = slot * CLIENTS_PER_MS + (hash32(port.name) % CLIENTS_PER_MS);
         return this.#lastClient;
       },
     };

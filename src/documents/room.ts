@@ -12,10 +12,8 @@
  * When the shard moves, rooms change places. What a room has and the new place lacks is sent there, since
  * updates of Yjs can be merged in any order; so nothing is lost between them, whatever was on its way.
  *
- * An edit is applied at once, and told when the turn of the event loop is over: all that has changed until then
- * is one update, to the item, to each client, and to the other end. So it is stored, encoded and sent once, however
- * many have typed. An edit is acknowledged when enough copies are durable. Until then it waits here, across
- * all moves.
+ * An edit is applied at once, and told when the turn of the event loop is over, with all that has changed until
+ * then, as one update. It is acknowledged when enough copies are durable, and waits here across all moves.
  *
  * Edits that depend on what is not here are not kept: Yjs would merge what waits with code that a stranger
  * can make hang. Their sender is asked for everything that is missing instead, and is refused when that
@@ -27,29 +25,18 @@ import { applyUpdate, type Doc, encodeStateAsUpdate, encodeStateVector } from "y
 import type { PeerName, ShardId } from "../core/units.ts";
 import { AwarenessStates } from "./awareness-states.ts";
 import { Changes } from "./changes.ts";
-import { applyAll, documentOf, emptyDocument, isAhead } from "./contents.ts";
+import {
+  applyAll,
+  documentOf,
+  emptyDocument,
+  highestClient,
+  isAhead,
+  replacing,
+} from "./contents.ts";
 import { DOCUMENT_BYTES_MAX } from "./limits.ts";
 import type { DocumentMessage } from "./messages.ts";
+import type { RoomClient } from "./room-client.ts";
 import { WaitingEdits } from "./waiting-edits.ts";
-
-/** Who is at a document: a client of this peer, or the room of another one. */
-export interface RoomClient {
-  /** The room has the document; it may have been without for a while. */
-  ready(): void;
-  /** The document has changed; where several have changed it at once, this client may be among them. */
-  updated(update: Uint8Array): void;
-  awareness(update: Uint8Array): void;
-  /** All edits of this client up to this number are durable. */
-  acknowledged(edit: number): void;
-  /** Something that this client has is missing here: it is to be sent. */
-  resync(): void;
-  /** It is out: an edit was not taken, and never will be. */
-  rejected(reason: string): void;
-  /** It is out: the document was deleted. */
-  gone(): void;
-  /** It is out: the document is hosted elsewhere. Only rooms of other peers are told. */
-  moved?(): void;
-}
 
 /** What a room uses of its peer. */
 export interface RoomPort {
@@ -76,8 +63,8 @@ export interface RoomPort {
   changed(room: Room): void;
   /** This room hosts a document from now on that is only written here. */
   hosted(room: Room): void;
-  /** A client id for a document that is only written here, higher than any before. */
-  nextClient(): number;
+  /** A client id for a document that is only written here, higher than all in this state, and than any before. */
+  nextClient(state: Uint8Array): number;
 }
 
 type Role =
@@ -111,8 +98,6 @@ export class Room {
   readonly #port: RoomPort;
   readonly #clients = new Set<RoomClient>();
   readonly #awareness = new AwarenessStates();
-  /** Clients whose last edits depended on what is not here, and how often that was. */
-  readonly #gaps = new Map<RoomClient, number>();
   #doc = emptyDocument();
   #role: Role = { type: "none" };
   readonly #waiting = new WaitingEdits<RoomClient>();
@@ -163,7 +148,6 @@ export class Room {
 
   leave(client: RoomClient, now: number): void {
     if (!this.#clients.delete(client)) return;
-    this.#gaps.delete(client);
     this.#waiting.drop(client);
     const news = this.#awareness.leave(client);
     if (news !== undefined) this.#spreadAwareness(news, client);
@@ -172,6 +156,7 @@ export class Room {
 
   /** What a client lacks that has this state, or everything. */
   updateFor(state?: Uint8Array): Uint8Array {
+    if (this.isReadOnly && state !== undefined) return replacing(this.#doc, state);
     return encodeStateAsUpdate(this.#doc, state);
   }
 
@@ -199,7 +184,6 @@ export class Room {
     }
     const wasLate = this.#waiting.begin(client, edit);
     if (!this.#apply(client, update)) return edit;
-    if (isWhole) this.#gaps.delete(client);
     if (isWhole || !wasLate) this.#waiting.filled(client);
     // What follows a gap is durable when the gap is filled.
     const mark = this.#mark();
@@ -229,6 +213,22 @@ export class Room {
     const from = client ?? ELSEWHERE;
     const news = this.#awareness.apply(update, from);
     if (news !== undefined) this.#spreadAwareness(news, from);
+  }
+
+  /**
+   * What the room of another peer lacks that has this state: of a document that may have begun anew, everything.
+   * Undefined when it has rows that would win over those here: then the document begins anew above them.
+   */
+  updateForRoom(state: Uint8Array): Uint8Array | undefined {
+    if (!this.isReadOnly) return this.updateFor(state);
+    if (highestClient(state) <= this.#doc.clientID) return this.updateFor();
+    this.#host(state);
+    return undefined;
+  }
+
+  /** Begins a document anew that only this peer writes: what has been overwritten is forgotten. */
+  renew(): void {
+    if (this.isHosting && this.isReadOnly) this.#host();
   }
 
   /** Looks where the document is by now, in this shard. */
@@ -358,8 +358,7 @@ export class Room {
     }
     if (!this.#dropGap()) return true;
     if (!this.isReady) return false; // It is asked for everything when the document is here.
-    const gaps = (this.#gaps.get(client) ?? 0) + 1;
-    this.#gaps.set(client, gaps);
+    const gaps = this.#waiting.missed(client);
     if (gaps === 1) client.resync();
     else if (gaps > GAPS_MAX) this.#reject(client, "Updates depend on what was never sent"); // [S4]
     return false;
@@ -391,7 +390,7 @@ export class Room {
     if (this.#dropGap()) this.resubscribe();
   }
 
-  #host(): void {
+  #host(above?: Uint8Array): void {
     this.#detach();
     this.flush();
     const before = this.#doc;
@@ -403,13 +402,12 @@ export class Room {
     this.#role = { type: "hosting" };
     this.#replaceDoc(doc);
     if (this.isReadOnly) {
-      doc.clientID = this.#port.nextClient();
+      doc.clientID = this.#port.nextClient(above ?? state);
       this.#port.hosted(this);
     }
     // What this peer's clients have and the store has not, and the other way round.
     if (own !== undefined) applyUpdate(doc, own, ELSEWHERE);
-    const news = encodeStateAsUpdate(doc, state);
-    if (news.length > EMPTY_UPDATE_BYTES) for (const client of this.#clients) client.updated(news);
+    this.#tellReplaced(state);
     this.#waiting.markAll(this.#mark() ?? 0);
     this.#judge();
     for (const client of [...this.#clients]) client.ready();
@@ -422,6 +420,12 @@ export class Room {
     this.#port.send(region, { type: "subscribe", sub, name: this.name, state: this.state() });
   }
 
+  /** Tells clients what they lack, after a content that had this state. */
+  #tellReplaced(state: Uint8Array): void {
+    const news = this.updateFor(state);
+    if (news.length > EMPTY_UPDATE_BYTES) for (const client of this.#clients) client.updated(news);
+  }
+
   #subscribed({
     update,
     state,
@@ -429,7 +433,11 @@ export class Room {
   }: Extract<DocumentMessage, { type: "subscribed" }>): void {
     const role = this.#role;
     if (role.type !== "following") return;
-    this.#applyFromElsewhere(update);
+    if (this.isReadOnly) {
+      const before = this.state();
+      this.#replaceDoc(documentOf([update]));
+      this.#tellReplaced(before);
+    } else this.#applyFromElsewhere(update);
     if (this.#role !== role) return;
     role.isSynced = true;
     if (!this.#waiting.isEmpty || isAhead(this.state(), state)) {

@@ -7,7 +7,8 @@
  * Rules: SPEC.md, Y2 and S4.
  */
 import type { DocumentMessage } from "./messages.ts";
-import type { Room, RoomClient } from "./room.ts";
+import type { Room } from "./room.ts";
+import type { RoomClient } from "./room-client.ts";
 
 export interface SubscriberPort {
   send(message: DocumentMessage): void;
@@ -70,8 +71,9 @@ export class Subscriber implements RoomClient {
     const state = this.#state;
     if (state === undefined) return;
     this.#state = undefined;
+    const update = this.room.updateForRoom(state);
+    if (update === undefined) return; // It has been told to come again.
     const awareness = this.room.awarenessFor(this) ?? NOBODY;
-    const update = this.room.updateFor(state);
     const own = this.room.state();
     this.#send({ type: "subscribed", sub: this.#sub, update, state: own, awareness });
   }

@@ -17,6 +17,8 @@ interface Waiting {
   /** The last edit of those that have no mark yet. */
   unmarked: number | undefined;
   isLate: boolean;
+  /** How often an edit of a client that is late depended on what is missing. */
+  gaps: number;
 }
 
 export class WaitingEdits<Client> {
@@ -33,7 +35,12 @@ export class WaitingEdits<Client> {
 
   /** A client makes an edit, which is missing until it is `filled`; returns whether the client was late before. */
   begin(client: Client, edit: number): boolean {
-    const waiting = this.#clients.get(client) ?? { marked: [], unmarked: edit, isLate: false };
+    const waiting = this.#clients.get(client) ?? {
+      marked: [],
+      unmarked: edit,
+      isLate: false,
+      gaps: 0,
+    };
     this.#clients.set(client, waiting);
     const { isLate } = waiting;
     waiting.unmarked = edit;
@@ -44,7 +51,17 @@ export class WaitingEdits<Client> {
   /** Nothing of what a client depends on is missing. */
   filled(client: Client): void {
     const waiting = this.#clients.get(client);
-    if (waiting !== undefined) waiting.isLate = false;
+    if (waiting === undefined) return;
+    waiting.isLate = false;
+    waiting.gaps = 0;
+  }
+
+  /** An edit depends on what is missing; returns how often that has been so since nothing was. */
+  missed(client: Client): number {
+    const waiting = this.#clients.get(client);
+    if (waiting === undefined) return 0;
+    waiting.gaps += 1;
+    return waiting.gaps;
   }
 
   drop(client: Client): void {

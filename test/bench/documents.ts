@@ -7,6 +7,7 @@
 import { measureEdits } from "./documents-edits.ts";
 import { measureKills } from "./documents-kill.ts";
 import { measureScale } from "./documents-scale.ts";
+import { measureSystem } from "./documents-system.ts";
 import { measureThroughput } from "./documents-throughput.ts";
 import type { Bench, Section } from "./report.ts";
 
@@ -19,6 +20,7 @@ const PARTS: Readonly<
   throughput: measureThroughput,
   kill: measureKills,
   scale: measureScale,
+  system: measureSystem,
 };
 
 export const bench: Bench = {

@@ -5,7 +5,8 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { applyUpdate, Doc, encodeStateAsUpdate } from "yjs";
 import { Changes } from "../../src/documents/changes.ts";
-import { Room, type RoomClient, type RoomPort } from "../../src/documents/room.ts";
+import { Room, type RoomPort } from "../../src/documents/room.ts";
+import type { RoomClient } from "../../src/documents/room-client.ts";
 import { WaitingEdits } from "../../src/documents/waiting-edits.ts";
 
 const SHARD = "shard-0";

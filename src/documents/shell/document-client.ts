@@ -30,7 +30,8 @@ import {
   CLIENT_MESSAGES_PER_SECOND,
   QUESTIONS_MAX,
 } from "../limits.ts";
-import type { Room, RoomClient } from "../room.ts";
+import type { Room } from "../room.ts";
+import type { RoomClient } from "../room-client.ts";
 
 const SYNC = 0;
 const AWARENESS = 1;

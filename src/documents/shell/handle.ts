@@ -8,7 +8,8 @@
  */
 import { applyUpdate, Doc, encodeStateAsUpdate, encodeStateVector } from "yjs";
 import { HearsayError } from "../../core/error.ts";
-import type { Room, RoomClient } from "../room.ts";
+import type { Room } from "../room.ts";
+import type { RoomClient } from "../room-client.ts";
 
 /** What comes from the cluster, and is not sent back. */
 const CLUSTER = Symbol("cluster");

@@ -5,8 +5,12 @@
  *   hearsay/members       a map `rows`: name -> {address, status, zone, incarnation}
  *
  * The region of such a document writes what it knows, when somebody looks and something has changed.
- * Nothing of it is stored: the next region begins an empty document, under a client id that is higher than
- * any before, so that its rows win over those that clients still have.
+ * Nothing of it is stored: the next region begins an empty document, and whoever has rows of the one before is
+ * told that these are deleted.
+ *
+ * Yjs keeps something of every value that was overwritten, for ever. So a document that consists mostly of that
+ * is begun anew, as if it had moved to another region. Who has been looking all the time keeps
+ * what Yjs keeps of that, until it looks anew.
  *
  * Rules: SPEC.md, Y12.
  */
@@ -40,6 +44,10 @@ const SOURCES = new Map<string, (view: View) => Rows>([
   ],
 ]);
 
+/** A document of which more values were written is begun anew: so many for each row, and at least as many as that. */
+const WRITTEN_PER_ROW = 8;
+const WRITTEN_MIN = 1024;
+
 /** Writes what has changed, if the room is of one of these documents and hosts it. */
 export function writeSystemDocument(room: Room, view: View): void {
   const source = SOURCES.get(room.name);
@@ -55,4 +63,9 @@ export function writeSystemDocument(room: Room, view: View): void {
     for (const [key, row] of news) map.set(key, row);
     for (const key of gone) map.delete(key);
   });
+  // What one client has inserted is numbered from 0.
+  const { doc } = room;
+  const last = doc.store.clients.get(doc.clientID)?.at(-1);
+  const written = last === undefined ? 0 : last.id.clock + last.length;
+  if (written > Math.max(WRITTEN_MIN, rows.size * WRITTEN_PER_ROW)) room.renew();
 }
