@@ -17,12 +17,18 @@ export type Question =
       readonly name: string;
       readonly join: readonly string[];
       readonly data?: string;
+      /** Copies of a document besides the one at its region. Default 2. */
+      readonly replicas?: number;
     }
   | { readonly type: "plain" }
   | { readonly type: "region"; readonly documents: readonly string[] }
   | { readonly type: "members" }
-  /** Writes a line into each of these, those that the peer hosts. */
-  | { readonly type: "load"; readonly documents: readonly string[] }
+  /** Writes a line into each of these, those that the peer hosts, and dots up to so many bytes. */
+  | { readonly type: "load"; readonly documents: readonly string[]; readonly bytes?: number }
+  /** The shards that these belong to. */
+  | { readonly type: "shard"; readonly documents: readonly string[] }
+  /** Moves a shard; answered when the table says so. */
+  | { readonly type: "move"; readonly shard: string; readonly region: string }
   /** Has these in memory, those that the peer hosts, with nobody at them; says how many. */
   | { readonly type: "open"; readonly documents: readonly string[] }
   /** Has as many documents in memory as Yjs alone would. */
@@ -41,10 +47,11 @@ export type Question =
 let peer: Peer | undefined;
 const docs: Doc[] = [];
 
-async function start({ name, join, data }: Extract<Question, { type: "peer" }>): Promise<string> {
+async function start(question: Extract<Question, { type: "peer" }>): Promise<string> {
+  const { name, join, data, replicas = 2 } = question;
   peer = await startPeer({
     ...{ name, listen: "127.0.0.1:0", join: [...join], shards: 64 },
-    ...{ timings: "local", documents: true, ...(data === undefined ? {} : { data }) },
+    ...{ timings: "local", documents: { replicas }, ...(data === undefined ? {} : { data }) },
   });
   return peer.address;
 }
@@ -171,8 +178,13 @@ answerParent(async (question: Question): Promise<unknown> => {
       return new Set(peer?.allocations().map(({ region }) => region)).size;
     case "load":
       return visit(question.documents, (doc, document) => {
-        doc.getText("text").insert(0, lineOf(document));
+        const line = lineOf(document);
+        doc.getText("text").insert(0, line.padEnd(question.bytes ?? 0, "."));
       });
+    case "shard":
+      return question.documents.map((document) => peer?.routeDocument(document).shard);
+    case "move":
+      return peer?.allocate(question.shard, question.region);
     case "open":
       return visit(question.documents, () => {});
     case "yjs":

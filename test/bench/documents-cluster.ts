@@ -35,17 +35,17 @@ export async function until(
 }
 
 /** Starts peers, each with a data directory of its own below `data`, or in memory: the first, then the others. */
-export async function startCluster(size: number, data?: string): Promise<Cluster> {
+export async function startCluster(
+  size: number,
+  options: { readonly data?: string; readonly replicas?: number } = {},
+): Promise<Cluster> {
+  const { data, ...copies } = options;
   const children = Array.from({ length: size }, childOf);
   const start = async (index: number, join: readonly string[]): Promise<string> => {
     const name = `p${index}`;
     const folder = data === undefined ? {} : { data: `${data}/${name}` };
-    return (await tell(children[index] as Child, {
-      type: "peer",
-      name,
-      join,
-      ...folder,
-    })) as string;
+    const question = { type: "peer" as const, name, join, ...folder, ...copies };
+    return (await tell(children[index] as Child, question)) as string;
   };
   const first = await start(0, []);
   const others = children.slice(1).map((_, index) => start(index + 1, [first]));

@@ -81,7 +81,7 @@ async function visit(addresses: readonly string[]): Promise<Edits> {
 /** From nothing to an answer of every document of a sample, in ms. */
 async function restart(data: string): Promise<Cluster & { readonly startMs: number }> {
   const start = nowMs();
-  const { children, addresses } = await startCluster(3, data);
+  const { children, addresses } = await startCluster(3, { data });
   const sample = Array.from({ length: BATCH }, (_, index) => `scale/${index * 97}`);
   const readers = sample.map((name, index) => new Typist(addresses[index % 3] as string, name, []));
   await Promise.all(readers.map((reader) => reader.open()));
@@ -97,7 +97,7 @@ export async function measureScale(progress: (text: string) => void): Promise<Se
     progress(`${DOCUMENTS} documents with Yjs alone`);
     const alone = await yjsBytes();
     progress(`${DOCUMENTS} documents over three processes, on their disks`);
-    const first = await startCluster(3, data);
+    const first = await startCluster(3, { data });
     await sum(first.children, { type: "load", documents: documents.slice(0, 300) });
     const empty = await sum(first.children, { type: "memory" });
     const start = nowMs();

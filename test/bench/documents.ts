@@ -6,6 +6,7 @@
  */
 import { measureEdits } from "./documents-edits.ts";
 import { measureKills } from "./documents-kill.ts";
+import { measureMove } from "./documents-move.ts";
 import { measureScale } from "./documents-scale.ts";
 import { measureSystem } from "./documents-system.ts";
 import { measureThroughput } from "./documents-throughput.ts";
@@ -21,6 +22,7 @@ const PARTS: Readonly<
   kill: measureKills,
   scale: measureScale,
   system: measureSystem,
+  move: measureMove,
 };
 
 export const bench: Bench = {
