@@ -123,7 +123,9 @@ export class DetectionChecker implements Checker {
     if (kind === "suspect") this.#pair(peer.name, subject).suspicions += 1;
     if ((peer.options.diskMs ?? 0) > 0) return; // What was so when it was said is not known any more.
     if (kind === "suspect") this.#judgeSuspicion(peer, subject);
-    if (kind === "removed" && `${why}`.startsWith("nothing listens")) this.#judgeEnd(peer, subject);
+    // Those whose deaths have stood for long are removed by whoever goes on, whatever they died of.
+    const isAtOnce = `${why}`.startsWith("nothing listens") && !`${why}`.includes(", and so for ");
+    if (kind === "removed" && isAtOnce) this.#judgeEnd(peer, subject);
   }
 
   /** [F3] Somebody whom both hear would have said so. */

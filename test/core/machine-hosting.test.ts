@@ -284,6 +284,30 @@ test("[G7, H3] what went over a duplicate is lost when no other link opens", () 
   ]);
 });
 
+test("[G7, H3] the answer of what came over a duplicate waits for the link that stays, and opens later", () => {
+  const OTHER = 8;
+  for (const [code, isWaited] of [
+    ["DUPLICATE", true],
+    ["TIMEOUT", false], // Whoever asked has been told that nobody knows.
+  ] as const) {
+    const a = hosting();
+    a.receive(B, ask(a, 1), ask(a, 2));
+    a.step({ type: "link-congested", link: B });
+    expect(answers(done(a, 1))).toEqual([]);
+    a.step({ type: "link-closed", link: B, clean: true, code });
+    if (isWaited) done(a, 2);
+    const effects = [...a.open(OTHER, "b"), ...a.pass(a.now + 2 * TIMINGS_PATIENT.heartbeatMs)];
+    const sent = sentTo(effects, OTHER).filter(({ type }) => type === "answer");
+    expect(sent).toHaveLength(isWaited ? 2 : 0);
+  }
+  const late = hosting();
+  late.receive(B, ask(late, 1));
+  late.step({ type: "link-closed", link: B, clean: true, code: "DUPLICATE" });
+  done(late, 1);
+  late.pass(late.now + 2 * TIMINGS_PATIENT.dialTimeoutMs);
+  expect(sentTo(late.open(OTHER, "b"), OTHER).some(({ type }) => type === "answer")).toBe(false);
+});
+
 test("[A9] a step that comes late serves nothing, and asks what was missed", () => {
   const a = hosting();
   const late = a.now + silenceMs + 1000;

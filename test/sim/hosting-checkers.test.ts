@@ -115,4 +115,20 @@ test("[H2] state that arrives as something else than what was given is found", (
     });
   expect(show(2)).toEqual([]);
   expect(show(1)).toEqual(["H2"]);
+  // What it gave in an earlier life of the shard is not what it gives now.
+  const again = found((checker) => {
+    checker.released(region("a"), "s", new Map([["e", 2]]));
+    const common = { shard: "s", token: 5, entities: [] };
+    checker.acquired(
+      region("a"),
+      { ...common, type: "acquire", writer: "a", from: undefined },
+      undefined,
+    );
+    checker.acquired(
+      region("b"),
+      { ...common, type: "acquire", writer: "b", from: "a" },
+      new Map(),
+    );
+  });
+  expect(again).toEqual([]);
 });
