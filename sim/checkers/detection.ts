@@ -41,7 +41,7 @@ interface Pair {
   deadSince: number | undefined;
   /** Since when the other is down or hangs while this one is well and goes on. */
   missedSince: number | undefined;
-  /** How often this one has suspected the other. */
+  /** How often this one has suspected the other by mistake. */
   suspicions: number;
 }
 
@@ -120,7 +120,9 @@ export class DetectionChecker implements Checker {
   #said(peer: SimulatedPeer, { key, value }: Entry): void {
     const [subject = ""] = key.split("/");
     const [kind, , , , why] = Array.isArray(value) ? value : [];
-    if (kind === "suspect") this.#pair(peer.name, subject).suspicions += 1;
+    const pair = this.#pair(peer.name, subject);
+    // A suspicion of somebody who is down is no mistake, and costs no patience.
+    if (kind === "suspect" && pair.missedSince === undefined) pair.suspicions += 1;
     if ((peer.options.diskMs ?? 0) > 0) return; // What was so when it was said is not known any more.
     if (kind === "suspect") this.#judgeSuspicion(peer, subject);
     // Those whose deaths have stood for long are removed by whoever goes on, whatever they died of.

@@ -137,6 +137,11 @@ export class Service {
     this.#reception.flush();
   }
 
+  /** Acts on what the table says by now. */
+  catchUp(): void {
+    this.hosting.catchUp();
+  }
+
   settle(): void {
     this.hosting.settle();
     this.router.settle();

@@ -207,6 +207,43 @@ test("[F9] who learns in one frame that it may not host, and that a shard is fre
   }
 });
 
+test("[H7] a shard that somebody else gives back while it is served is taken anew, under a new token", () => {
+  const a = hosting();
+  const served = token(a, "shard-0");
+  a.delta(B, "allocations", allocationEntry("shard-1", "b", a.now + 1, life("b")));
+  // What `b` did meanwhile was overwritten before it came here.
+  const given = allocationEntry("shard-0", "a", a.now + 5, life("b"));
+  const effects = [...a.delta(B, "allocations", given), ...a.pass(a.now + 2 * claimSettleMs)];
+  expect(tasks(effects)).toMatchObject([
+    { type: "cancel", shard: "shard-0" },
+    { type: "release", shard: "shard-0", token: served },
+    { type: "acquire", shard: "shard-0", token: token(a, "shard-0") },
+  ]);
+  expect(token(a, "shard-0")).toBeGreaterThan(given.time);
+});
+
+test("[A7, H7] a claim that is answered by another claim in one step ends what was served before", () => {
+  const a = hosting({}, { downing: "majority" });
+  const served = token(a, "shard-0");
+  const row = rowEntry("b", a.now, { hosts: true });
+  const claim = allocationEntry("shard-0", "b", a.now + 5, life("b"));
+  a.delta(B, "members", row);
+  const effects = a.receive(B, {
+    type: "delta",
+    maps: [
+      { map: "allocations", entries: [claim] },
+      { map: "verdicts", entries: [verdictEntry("b", "c", "removed", row, a.now + 6)] },
+    ],
+  });
+  expect(a.entry("allocations", "shard-0")?.writer).toBe(life("a"));
+  const later = a.pass(a.now + 2 * claimSettleMs);
+  expect(tasks([...effects, ...later])).toMatchObject([
+    { type: "cancel", shard: "shard-0" },
+    { type: "release", shard: "shard-0", token: served },
+    { type: "acquire", shard: "shard-0", token: token(a, "shard-0") },
+  ]);
+});
+
 test("[H4] a host that cannot take a shard is asked again, and people hear of it", () => {
   const a = new HandDriven("a", { downing: "off", shardCount: 1 });
   a.start();
