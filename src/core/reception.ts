@@ -21,7 +21,7 @@ import type { Link } from "./link.ts";
 import { compareStamps } from "./lww-map.ts";
 import type { Answer, Ask } from "./message.ts";
 import type { PeerState } from "./peer-state.ts";
-import type { LinkId, ShardId } from "./units.ts";
+import type { Incarnation, LinkId, ShardId } from "./units.ts";
 import { ALLOCATIONS } from "./view.ts";
 import { OWN_LINK, Work, type WorkHooks, type WorkItem } from "./work.ts";
 
@@ -82,9 +82,17 @@ export class Reception {
     for (const item of items) this.#refuse(item, code, message);
   }
 
-  linkClosed(link: LinkId): void {
+  /** A link to a life of a peer has ended, which hears of what was asked over another one if it is replaced. */
+  linkClosed(link: LinkId, to: Incarnation | undefined, isReplaced: boolean): void {
     this.#last.delete(link);
     this.#refused.delete(link);
+    if (to === undefined) return;
+    if (isReplaced) this.#answers.replaced(link, to);
+    else this.#answers.lost(to);
+  }
+
+  settle(): void {
+    this.#answers.settle();
   }
 
   pulse(): void {

@@ -207,6 +207,43 @@ test("[F9] who learns in one frame that it may not host, and that a shard is fre
   }
 });
 
+test("[H7] a shard that somebody else gives back while it is served is taken anew, under a new token", () => {
+  const a = hosting();
+  const served = token(a, "shard-0");
+  a.delta(B, "allocations", allocationEntry("shard-1", "b", a.now + 1, life("b")));
+  // What `b` did meanwhile was overwritten before it came here.
+  const given = allocationEntry("shard-0", "a", a.now + 5, life("b"));
+  const effects = [...a.delta(B, "allocations", given), ...a.pass(a.now + 2 * claimSettleMs)];
+  expect(tasks(effects)).toMatchObject([
+    { type: "cancel", shard: "shard-0" },
+    { type: "release", shard: "shard-0", token: served },
+    { type: "acquire", shard: "shard-0", token: token(a, "shard-0") },
+  ]);
+  expect(token(a, "shard-0")).toBeGreaterThan(given.time);
+});
+
+test("[A7, H7] a claim that is answered by another claim in one step ends what was served before", () => {
+  const a = hosting({}, { downing: "majority" });
+  const served = token(a, "shard-0");
+  const row = rowEntry("b", a.now, { hosts: true });
+  const claim = allocationEntry("shard-0", "b", a.now + 5, life("b"));
+  a.delta(B, "members", row);
+  const effects = a.receive(B, {
+    type: "delta",
+    maps: [
+      { map: "allocations", entries: [claim] },
+      { map: "verdicts", entries: [verdictEntry("b", "c", "removed", row, a.now + 6)] },
+    ],
+  });
+  expect(a.entry("allocations", "shard-0")?.writer).toBe(life("a"));
+  const later = a.pass(a.now + 2 * claimSettleMs);
+  expect(tasks([...effects, ...later])).toMatchObject([
+    { type: "cancel", shard: "shard-0" },
+    { type: "release", shard: "shard-0", token: served },
+    { type: "acquire", shard: "shard-0", token: token(a, "shard-0") },
+  ]);
+});
+
 test("[H4] a host that cannot take a shard is asked again, and people hear of it", () => {
   const a = new HandDriven("a", { downing: "off", shardCount: 1 });
   a.start();
@@ -282,6 +319,47 @@ test("[G7, H3] what went over a duplicate is lost when no other link opens", () 
     { ask: 1, outcome: { code: "TIMEOUT" } },
     { ask: 2, outcome: { code: "TIMEOUT" } },
   ]);
+});
+
+test("[G7, H3] the answer of what came over a duplicate waits for the link that stays, and opens later", () => {
+  const OTHER = 8;
+  for (const [code, isWaited] of [
+    ["DUPLICATE", true],
+    ["TIMEOUT", false], // Whoever asked has been told that nobody knows.
+  ] as const) {
+    const a = hosting();
+    a.receive(B, ask(a, 1), ask(a, 2));
+    a.step({ type: "link-congested", link: B });
+    expect(answers(done(a, 1))).toEqual([]);
+    a.step({ type: "link-closed", link: B, clean: true, code });
+    if (isWaited) done(a, 2);
+    const effects = [...a.open(OTHER, "b"), ...a.pass(a.now + 2 * TIMINGS_PATIENT.heartbeatMs)];
+    const sent = sentTo(effects, OTHER).filter(({ type }) => type === "answer");
+    expect(sent).toHaveLength(isWaited ? 2 : 0);
+  }
+  const late = hosting();
+  late.receive(B, ask(late, 1));
+  late.step({ type: "link-closed", link: B, clean: true, code: "DUPLICATE" });
+  done(late, 1);
+  late.pass(late.now + 2 * TIMINGS_PATIENT.dialTimeoutMs);
+  expect(sentTo(late.open(OTHER, "b"), OTHER).some(({ type }) => type === "answer")).toBe(false);
+});
+
+test("[G7, H3] what was answered over a link that ends as a duplicate is answered again over the other", () => {
+  const OTHER = 8;
+  for (const [ageMs, count] of [
+    [100, 1], // It may not have left this process, behind a slow disk.
+    [3 * TIMINGS_PATIENT.dialTimeoutMs, 0], // By then links are no duplicates any more.
+  ] as const) {
+    const a = hosting();
+    a.pass(a.now + ageMs);
+    a.receive(B, ask(a, 1));
+    expect(answers(done(a, 1))).toHaveLength(1);
+    a.open(OTHER, "b");
+    const effects = a.step({ type: "link-closed", link: B, clean: true, code: "DUPLICATE" });
+    const again = sentTo(effects, OTHER).filter(({ type }) => type === "answer");
+    expect(again).toHaveLength(count);
+  }
 });
 
 test("[A9] a step that comes late serves nothing, and asks what was missed", () => {

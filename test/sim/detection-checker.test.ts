@@ -110,11 +110,13 @@ test("[F3] the suspicion of somebody whom another one hears is found", () => {
 
 test("[F5] the removal of somebody who refuses, by a side that reaches no majority, is found", () => {
   const names = ["a", "b", "c", "d", "e"];
-  const removal = (...cut: string[]): string[] => {
+  const removal = (why: string, ...cut: string[]): string[] => {
     const scene = new Scene({}, names).pass(1000);
     for (const name of cut) scene.network.cut("a", name);
-    return scene.pass(4000).says("removed", "b", "nothing listens at b:1").rules;
+    return scene.pass(4000).says("removed", "b", why).rules;
   };
-  expect(removal("b", "c")).toEqual([]);
-  expect(removal("b", "c", "d")).toEqual(["F5"]);
+  const why = "nothing listens at b:1";
+  expect(removal(why, "b", "c")).toEqual([]);
+  expect(removal(why, "b", "c", "d")).toEqual(["F5"]);
+  expect(removal(`${why}, and so for 5000 ms to who goes on`, "b", "c", "d")).toEqual([]);
 });

@@ -96,6 +96,23 @@ test.each<[rule: string, was: string, request: RunRequest]>([
       ...{ workload: ["live", "documents"], faults: ["ring"], faultEveryMs: 2980 },
     },
   ],
+  [
+    "F5",
+    "the oldest and one more removed who refused, and were judged as if it took a majority",
+    {
+      ...{ seed: 31_099, peers: 5, shards: 1, durationMs: 3250, faults: "none", workload: [] },
+      ...{ delayMsMean: 1, downing: "oldest", eraMs: 86_400_000, isCoreHealed: true, hosts: false },
+    },
+  ],
+  [
+    "G4",
+    "a newer verdict about an older life was refused, and the earlier one of its accuser was held",
+    {
+      ...{ seed: 31_335, shards: 1, durationMs: 15_000, faultEveryMs: 11_822, delayMsMean: 74 },
+      ...{ faults: ["delay", "narrow", "reset", "wipe", "pause", "clone", "hostile", "reject"] },
+      ...{ workload: [], bytesPerMs: 422, eraMs: 86_400_000, hosts: false },
+    },
+  ],
 ])("[%s] never again: %s", { timeout: PATIENCE_MS }, (_rule, _was, request) => {
   expect(simulate(request).violations).toEqual([]);
 });
