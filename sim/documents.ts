@@ -245,6 +245,8 @@ export class SimulatedDocuments {
         replaced: (...replaced) => this.documents.replaced(...replaced),
         acknowledged: (...acknowledged) => this.documents.acknowledged(...acknowledged),
         recovered: (shard) => this.documents.settle(shard),
+        arrived: (...arrived) => this.documents.arrived(...arrived),
+        isAwaited: (_shard, document) => this.documents.isAwaited(document),
         grown: (...grown) => this.documents.compact(...grown),
       },
     );

@@ -38,8 +38,8 @@ export interface DocumentsPort {
 /** How long a region may take to answer a subscription until it is asked anew, in ms. */
 const ANSWER_MS_MAX = 5000;
 
-/** Client ids of documents that are only written here, by the ms: two peers hardly ever draw the same. */
-const CLIENTS_PER_MS = 1024;
+/** How far client ids of documents that are only written here are apart, one ms or more: two peers hardly draw the same. */
+const CLIENT_ID_STEP = 1024;
 
 interface Counts {
   readonly loads: number;
@@ -71,7 +71,7 @@ export class Documents {
     this.#roomPort = {
       name: port.name,
       regionFor: (shard) => port.regionFor(shard),
-      isReady: (shard) => items.isReady(shard),
+      isReady: (shard, document) => items.isReady(shard, document),
       send: (to, message) => port.send(to, message),
       nextSubscription: () => {
         this.#lastSubscription += 1;
@@ -99,9 +99,9 @@ export class Documents {
       },
       hosted: (room) => port.hosted(room),
       nextClient: (state) => {
-        const last = Math.max(this.#lastClient, highestClient(state)) / CLIENTS_PER_MS;
+        const last = Math.max(this.#lastClient, highestClient(state)) / CLIENT_ID_STEP;
         const slot = Math.max(Math.floor(port.wallMs()), Math.floor(last) + 1);
-        this.#lastClient = slot * CLIENTS_PER_MS + (hash32(port.name) % CLIENTS_PER_MS);
+        this.#lastClient = slot * CLIENT_ID_STEP + (hash32(port.name) % CLIENT_ID_STEP);
         return this.#lastClient;
       },
     };
@@ -176,10 +176,25 @@ export class Documents {
 
   /** Members or allocations have changed, or a shard is recovered. */
   settle(shard?: ShardId): void {
-    for (const room of this.#rooms.values()) {
+    for (const room of [...this.#rooms.values()]) {
       if (shard !== undefined && room.shard !== shard) continue;
-      this.#settle(room);
+      const region = this.#port.regionFor(room.shard);
+      // What nobody is at need not follow its document to where that goes.
+      if (room.clientCount === 0 && region !== this.#port.name) this.#forget(room, true);
+      else this.#settle(room);
     }
+  }
+
+  /** This region has all of a document, or knows by now of which it has. */
+  arrived(shard: ShardId, document?: string): void {
+    if (document === undefined) this.settle(shard);
+    const room = document === undefined ? undefined : this.#rooms.get(document);
+    if (room !== undefined) this.#settle(room);
+  }
+
+  /** Whether somebody waits for a document. */
+  isAwaited(document: string): boolean {
+    return this.#rooms.has(document);
   }
 
   acknowledged(shard: ShardId, document: string, count: number): void {

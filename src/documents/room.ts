@@ -42,8 +42,8 @@ import { WaitingEdits } from "./waiting-edits.ts";
 export interface RoomPort {
   readonly name: PeerName;
   regionFor(shard: ShardId): PeerName | undefined;
-  /** Whether this region serves the shard, and has all of it. */
-  isReady(shard: ShardId): boolean;
+  /** Whether this region serves the shard, and has all of the document. */
+  isReady(shard: ShardId, document: string): boolean;
   send(to: PeerName, message: DocumentMessage): void;
   /** A number for a subscription that no other has had. */
   nextSubscription(): number;
@@ -240,7 +240,7 @@ export class Room {
     const region = this.#port.regionFor(this.shard);
     const role = this.#role;
     if (region === this.#port.name) {
-      if (!this.#port.isReady(this.shard)) this.#detach();
+      if (!this.#port.isReady(this.shard, this.name)) this.#detach();
       else if (role.type !== "hosting") this.#host();
     } else if (region === undefined) this.#detach();
     else if (role.type !== "following" || role.region !== region) this.#follow(region);

@@ -42,7 +42,10 @@ export interface ItemsPort {
 }
 
 export interface ItemsHooks
-  extends Pick<LeaderPort, "merge" | "isOpen" | "replaced" | "acknowledged" | "recovered"> {
+  extends Pick<
+    LeaderPort,
+    ("merge" | "isOpen" | "replaced" | "acknowledged" | "recovered") | ("arrived" | "isAwaited")
+  > {
   /** A copy has grown to many parts: `compact` may put fewer in their place. */
   grown(shard: ShardId, item: string): void;
 }
@@ -120,9 +123,10 @@ export class Items {
     return this.#leading.has(shard);
   }
 
-  /** Whether the region leads a shard, and has all of it that can be had. */
-  isReady(shard: ShardId): boolean {
-    return this.#leading.get(shard)?.isReady === true;
+  /** Whether the region leads a shard, and has all of it that can be had, or all of one item. */
+  isReady(shard: ShardId, item?: string): boolean {
+    const leading = this.#leading.get(shard);
+    return leading?.isReady === true || (item !== undefined && leading?.has(item) === true);
   }
 
   /** Whether there is such an item, and it was not deleted. */

@@ -6,7 +6,9 @@
  * First it recovers: it asks all that are there what they have of the shard, and fetches what it cannot
  * tell to be part of its own. So it begins with everything that anybody has kept who can be reached: what
  * the region before it acknowledged, the other side of a partition, a disk that was away. It waits for
- * that a bounded time. Whoever comes later is asked later, and is merged just so.
+ * that a bounded time. Whoever comes later is asked later, and is merged just so. An item can be served as soon
+ * as all have said what they have and it has what they have of that one; those that somebody waits for are fetched
+ * first, and no copy is fetched of which another one has brought the same.
  *
  * Then it appends, and tells every follower that is to have a copy of the item. A follower begins with an
  * offer of what it has; what the leader lacks of it is fetched, and then the leader puts its own in the
@@ -50,6 +52,10 @@ export interface LeaderPort {
   acknowledged(shard: ShardId, item: string, count: number): void;
   /** It has all that can be had: it serves. */
   recovered(shard: ShardId): void;
+  /** It has all of one item, or it knows by now of which it has: these may be served before the others. */
+  arrived?(shard: ShardId, item?: string): void;
+  /** Whether somebody waits for an item. */
+  isAwaited?(shard: ShardId, item: string): boolean;
 }
 
 /** How long after an invitation that came to nothing there is another one, in ms. */
@@ -72,6 +78,8 @@ interface Follower {
   readonly surplus: Set<string>;
   /** Whether what is appended is told to it. */
   isSynced: boolean;
+  /** Items of which it has got the leader's copy before that, since they were appended to: told of these, too. */
+  readonly early: Set<string>;
   seq: number;
   /** What it has been told and has not acknowledged, in order. */
   /** The first of these when that was last looked at, and how often it was the same. */
@@ -88,11 +96,15 @@ export class Leading {
   readonly #followers = new Map<PeerName, Follower>();
   /** Whose copies are waited for before this one serves. */
   readonly #awaited: Set<PeerName>;
+  /** Who was invited and has not offered anything, until it is time to invite again. */
+  readonly #invited = new Set<PeerName>();
   readonly #recoverBy: Instant;
   readonly #pending: Pending;
   /** Who is to have which items, as of the last change of the view. */
   readonly #replicas = new Map<string, readonly PeerName[]>();
   isReady = false;
+  /** What was found to be complete before all was. */
+  readonly #complete = new Set<string>();
   #inviteAt: Instant;
 
   constructor(
@@ -122,7 +134,20 @@ export class Leading {
 
   invite(peer: PeerName): void {
     this.#followers.delete(peer);
+    this.#invited.add(peer);
     this.#port.send(peer, { type: "invite", shard: this.shard, token: this.token });
+  }
+
+  /** Whether it has all of an item that can be had. Once it has, it has. */
+  has(item: string): boolean {
+    if (this.isReady || this.#complete.has(item)) return true;
+    for (const peer of this.#awaited) if (!this.#followers.get(peer)?.isOffered) return false;
+    for (const follower of this.#followers.values()) {
+      if (follower.asked.has(item)) return false;
+      if (follower.wanted.has(item) && this.#lacks(follower, item)) return false;
+    }
+    this.#complete.add(item);
+    return true;
   }
 
   /** Appends to an item; returns how many have been in its present generation. */
@@ -133,6 +158,7 @@ export class Leading {
     for (const [peer, follower] of this.#followersOf(item)) {
       this.#tell(peer, follower, "append", item, version, [part]);
     }
+    this.#putEarly(item);
     return version.count;
   }
 
@@ -165,6 +191,7 @@ export class Leading {
   /** Messages to a peer get through again. */
   opened(peer: PeerName): void {
     const follower = this.#followers.get(peer);
+    this.#invited.delete(peer);
     if (follower !== undefined) this.#proceed(peer, follower);
     else if (this.#awaited.has(peer)) this.invite(peer);
     else this.#inviteWhere((each) => each === peer);
@@ -172,6 +199,7 @@ export class Leading {
 
   lost(peer: PeerName): void {
     this.#followers.delete(peer);
+    this.#invited.delete(peer);
   }
 
   /** Members or allocations have changed. */
@@ -189,7 +217,8 @@ export class Leading {
       this.#replicas.set(item, after);
       for (const peer of after) {
         const follower = this.#followers.get(peer);
-        if (!before.includes(peer) && follower?.isSynced) this.#put(peer, follower, item);
+        const isTold = follower?.isSynced === true || follower?.early.has(item) === true;
+        if (isTold && !before.includes(peer)) this.#put(peer, follower, item);
       }
       for (const peer of before) {
         if (!after.includes(peer)) this.#followers.get(peer)?.surplus.add(item);
@@ -205,6 +234,7 @@ export class Leading {
     if (now >= this.#inviteAt) {
       // Who led the shard itself when it was invited did not come.
       this.#inviteAt = now + INVITE_AGAIN_MS;
+      this.#invited.clear();
       this.#inviteWhere(() => true);
       this.#watchStuck();
     }
@@ -240,24 +270,42 @@ export class Leading {
     for (const replicas of this.#replicas.values()) {
       for (const peer of replicas) if (!this.#followers.has(peer)) missing.add(peer);
     }
-    for (const peer of missing) if (isMeant(peer)) this.invite(peer);
+    for (const peer of missing) {
+      if (isMeant(peer) && !this.#invited.has(peer)) this.invite(peer);
+    }
+  }
+
+  /** Whoever is to have an item, and has nothing of it that the leader has not fetched, need not wait for the rest. */
+  #putEarly(item: string): void {
+    for (const peer of this.#replicas.get(item) ?? []) {
+      const follower = this.#followers.get(peer);
+      if (!follower?.isOffered || follower.isSynced || follower.early.has(item)) continue;
+      if (follower.asked.has(item)) continue;
+      if (follower.wanted.has(item) && this.#lacks(follower, item)) continue;
+      follower.wanted.delete(item);
+      follower.early.add(item);
+      this.#put(peer, follower, item);
+    }
   }
 
   *#followersOf(item: string): Generator<[PeerName, Follower]> {
     for (const peer of this.#replicas.get(item) ?? []) {
       const follower = this.#followers.get(peer);
       // What is yet to be put is put as it is then.
-      if (follower?.isSynced && !follower.toPut.has(item)) yield [peer, follower];
+      if (follower === undefined || follower.toPut.has(item)) continue;
+      if (follower.isSynced || follower.early.has(item)) yield [peer, follower];
     }
   }
 
   #offered(from: PeerName, offer: Extract<ItemMessage, { type: "offer" }>): void {
+    this.#invited.delete(from);
     const known = this.#followers.get(from);
     let follower = known;
     if (follower?.session !== offer.session) {
       follower = {
         ...{ session: offer.session, offered: new Map(), isOffered: false, isSynced: false },
         ...{ asked: new Set(), wanted: new Set(), toPut: new Set(), surplus: new Set() },
+        early: new Set(),
         ...{ seq: 0, unacknowledged: [], stuckAt: 0, stuckRounds: 0 },
       };
       this.#followers.set(from, follower);
@@ -271,6 +319,13 @@ export class Leading {
       if (own === undefined || !isBeginning(version, own)) follower.wanted.add(item);
     }
     this.#proceed(from, follower);
+    this.#port.arrived?.(this.shard);
+  }
+
+  /** Whether a follower may have more of an item than is here. */
+  #lacks(follower: Follower, item: string): boolean {
+    const [own, offered] = [this.items.get(item)?.version, follower.offered.get(item)];
+    return own === undefined || offered === undefined || !isBeginning(offered, own);
   }
 
   #fetched(
@@ -281,6 +336,13 @@ export class Leading {
     if (!follower.asked.delete(item)) return;
     this.adopt(item, version, parts);
     this.#proceed(from, follower);
+    if (follower.asked.size === 0) {
+      // Others may have waited for what this one has brought.
+      for (const [peer, other] of this.#followers) {
+        if (other.wanted.size > 0) this.#proceed(peer, other);
+      }
+    }
+    if (this.has(item)) this.#port.arrived?.(this.shard, item);
   }
 
   /** Takes in what another copy holds. */
@@ -313,16 +375,17 @@ export class Leading {
   #proceed(peer: PeerName, follower: Follower): void {
     if (!follower.isOffered) return;
     const { shard } = this;
-    while (follower.wanted.size > 0 && follower.asked.size < WANT_ITEMS_MAX) {
-      const items = [...follower.wanted].slice(0, WANT_ITEMS_MAX);
+    if (follower.wanted.size > 0 && follower.asked.size < WANT_ITEMS_MAX) {
+      const items = this.#choose(follower);
       for (const item of items) {
         follower.wanted.delete(item);
         follower.asked.add(item);
       }
-      this.#port.send(peer, { type: "want", shard, session: follower.session, items });
+      const { session } = follower;
+      if (items.length > 0) this.#port.send(peer, { type: "want", shard, session, items });
     }
-    if (follower.wanted.size > 0 || follower.asked.size > 0) return;
-    if (!follower.isSynced) this.#synchronise(peer, follower);
+    const isFetched = follower.wanted.size === 0 && follower.asked.size === 0;
+    if (isFetched && !follower.isSynced) this.#synchronise(peer, follower);
     for (const item of follower.toPut) {
       if (this.#port.isBusy(peer)) return;
       follower.toPut.delete(item);
@@ -330,6 +393,19 @@ export class Leading {
       if (version === undefined) continue;
       this.#tell(peer, follower, "put", item, version, this.#port.store.read(shard, item));
     }
+  }
+
+  /** What to ask a follower for next: first what somebody waits for, and nothing that another one is asked for. */
+  #choose(follower: Follower): string[] {
+    const others = [...this.#followers.values()].filter((each) => each !== follower);
+    const [first, then]: [string[], string[]] = [[], []];
+    for (const item of [...follower.wanted]) {
+      if (!this.#lacks(follower, item)) follower.wanted.delete(item);
+      else if (!others.some(({ asked }) => asked.has(item))) {
+        (this.#port.isAwaited?.(this.shard, item) ? first : then).push(item);
+      }
+    }
+    return [...first, ...then].slice(0, WANT_ITEMS_MAX);
   }
 
   /** The leader has all that a follower has: now the follower gets what it is to have. */
@@ -342,12 +418,14 @@ export class Leading {
         this.#replicas.set(item, replicas);
       }
       const offered = follower.offered.get(item);
-      if (!replicas.includes(peer)) {
+      if (follower.early.has(item)) follower.offered.delete(item);
+      else if (!replicas.includes(peer)) {
         if (offered !== undefined) follower.surplus.add(item);
       } else if (offered === undefined || !isSame(offered, version)) follower.toPut.add(item);
       else this.#pending.stored(item, version.count, peer);
       if (!follower.surplus.has(item)) follower.offered.delete(item);
     }
+    follower.early.clear();
     this.#awaited.delete(peer);
     this.#becomeReady(this.#awaited.size === 0);
   }
@@ -365,6 +443,7 @@ export class Leading {
   #becomeReady(isTime: boolean): void {
     if (this.isReady || !isTime) return;
     this.isReady = true;
+    this.#complete.clear();
     this.#port.recovered(this.shard);
   }
 

@@ -25,6 +25,7 @@ class World {
   readonly #messages: { from: string; to: string; message: DocumentMessage }[] = [];
 
   readonly #view = {
+    members: () => [],
     allocations: () =>
       [...this.rows].map(([shard, region]) => ({ shard, region, token: 1, writer: "w" })),
   } as unknown as View;
@@ -148,18 +149,29 @@ test("[Y12] a system document stays small over many changes, at its region and w
 
 test("[Y12] who has missed a removal, and that it was forgotten, does not see the row any more", () => {
   const world = new World();
-  const [room] = [roomAt(world, "a"), roomAt(world, "b")];
+  const room = (): Room => roomAt(world, "a");
   const client = new Client();
   world.change("shard-1", "a");
   world.change("shard-2", "a");
-  client.come(room);
+  client.come(room());
   client.go();
   world.change("shard-2", undefined);
   world.move("b");
   world.move("a");
-  client.come(room);
+  client.come(room());
   world.settle();
   expect(client.shows()).toEqual({ "shard-1": "a" });
+});
+
+test("[Y2] a document that nobody is at does not follow to where its shard goes", () => {
+  const world = new World();
+  const client = new Client();
+  roomAt(world, "a");
+  const other = world.peers.a?.open("hearsay/members") as Room;
+  client.come(other);
+  world.move("b");
+  expect([...(world.peers.a?.rooms.keys() ?? [])]).toEqual(["hearsay/members"]);
+  expect(other.isReady).toBe(true);
 });
 
 const step = fc.oneof(
@@ -186,7 +198,7 @@ test("[Y12] whoever looks sees the table, whatever has been forgotten, moved or 
   fc.assert(
     fc.property(fc.array(step, { maxLength: 20 }), (steps) => {
       const world = new World();
-      const rooms = [roomAt(world, "a"), roomAt(world, "b")];
+      for (const peer of ["a", "b"]) roomAt(world, peer);
       world.settle();
       const clients = [0, 1, 2].map(() => new Client());
       let number = 0;
@@ -199,7 +211,7 @@ test("[Y12] whoever looks sees the table, whatever has been forgotten, moved or 
         } else if (each.do === "remove") world.change(`shard-${each.shard}`, undefined);
         else if (each.do === "come") {
           const client = clients[each.client] as Client;
-          if (!client.isThere) client.come(rooms[each.client % 2] as Room);
+          if (!client.isThere) client.come(roomAt(world, "ab"[each.client % 2] as string));
         } else if (each.do === "go") clients[each.client]?.go();
         else if (each.do === "move") {
           number += 1;
@@ -208,7 +220,7 @@ test("[Y12] whoever looks sees the table, whatever has been forgotten, moved or 
         } else world.settle();
       }
       for (const [index, client] of clients.entries()) {
-        if (!client.isThere) client.come(rooms[index % 2] as Room);
+        if (!client.isThere) client.come(roomAt(world, "ab"[index % 2] as string));
       }
       world.settle();
       for (const client of clients) expect(client.shows()).toEqual(Object.fromEntries(world.rows));

@@ -41,6 +41,9 @@ export class ItemPeer {
   isUp = true;
   recovered = 0;
   readonly deleted: string[] = [];
+  /** Items that somebody waits for, and those that it has got by now. */
+  readonly awaited = new Set<string>();
+  readonly arrived: string[] = [];
   /** The number of each append, by item and count, and those that were acknowledged. */
   readonly appended = new Map<string, number>();
   readonly acknowledged = new Set<number>();
@@ -155,6 +158,10 @@ export class ItemPeer {
         recovered: () => {
           this.recovered += 1;
         },
+        arrived: (_shard, item) => {
+          if (item !== undefined) this.arrived.push(item);
+        },
+        isAwaited: (_shard, item) => this.awaited.has(item),
         grown: (shard, item) => {
           this.items.compact(shard, item, [updateOf(this.contentOf(item))]);
         },

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { Group, numbersIn, SHARD, updateOf } from "./group.ts";
+import type { ItemMessage } from "../../src/items/item-messages.ts";
+import { Group, type ItemPeer, numbersIn, SHARD, updateOf } from "./group.ts";
 
 const contents = (group: Group, item: string) =>
   group.peers.map(({ name, store }) => [name, [...numbersIn(store.read(SHARD, item))].sort()]);
@@ -130,6 +131,62 @@ describe("the next leader", () => {
     expect(group.peer("c").contentOf("x")).toEqual(new Set([1]));
   });
 
+  /** Two hundred items at three peers, and a fourth one that is to lead them now. */
+  function moving(): { group: Group; next: ItemPeer; heard: ItemMessage[] } {
+    const group = new Group("a b c d", { replicas: 2 });
+    group.lead("a");
+    group.deliver();
+    for (let item = 0; item < 200; item += 1) group.peer("a").append(`item-${item}`, item);
+    group.settle();
+    const next = group.peer("d");
+    const heard: ItemMessage[] = [];
+    for (const peer of group.peers) {
+      const { items } = peer;
+      const received = items.received.bind(items);
+      items.received = (from, message) => {
+        if (from === "d" || peer === next) heard.push(message);
+        received(from, message);
+      };
+    }
+    return { group, next, heard };
+  }
+
+  const countOf = (messages: readonly ItemMessage[], type: ItemMessage["type"]): number =>
+    messages.filter((message) => message.type === type).length;
+
+  test("[Y5] what somebody waits for comes first, and is served and acknowledged before all is here", () => {
+    const { group, next } = moving();
+    next.awaited.add("item-150");
+    group.lead("d");
+    for (let turn = 0; !next.items.isReady(SHARD, "item-150"); turn += 1) {
+      expect(turn).toBeLessThan(100);
+      group.deliver(() => 0, 1);
+    }
+    expect(next.contentOf("item-150")).toEqual(new Set([150]));
+    expect(next.arrived).toContain("item-150");
+    expect(next.items.isReady(SHARD)).toBe(false);
+    expect(next.items.isReady(SHARD, "item-199")).toBe(false);
+    next.append("item-150", 1000);
+    while (!next.acknowledged.has(1000)) group.deliver(() => 0, 1);
+    expect(next.items.isReady(SHARD)).toBe(false);
+    next.append("item-150", 1001);
+    group.settle();
+    expect(next.items.isReady(SHARD)).toBe(true);
+    for (const name of ["a", "b", "d"]) {
+      expect(group.peer(name).contentOf("item-150")).toEqual(new Set([150, 1000, 1001]));
+      expect(group.peer(name).contentOf("item-199")).toEqual(new Set([199]));
+    }
+  });
+
+  test("[Y5] no copy is fetched twice, and nobody is invited again while the answer is on its way", () => {
+    const { group, next, heard } = moving();
+    group.lead("d");
+    group.settle();
+    expect(next.items.isReady(SHARD)).toBe(true);
+    expect(countOf(heard, "content")).toBe(200);
+    expect(countOf(heard, "invite")).toBeLessThanOrEqual(6);
+  });
+
   test("[Y5] who does not answer is waited for a bounded time, and merged when it comes", () => {
     const group = new Group("a b");
     group.lead("a");
@@ -250,8 +307,9 @@ test("[Y3, Y6] nothing that was acknowledged is missing when all has healed, and
         const name = (at: number): string => "abcd"[at] as string;
         if (action.do === "append") {
           for (const peer of group.peers) {
-            const leads = peer.isUp && peer.leader === peer.name && peer.items.isReady(SHARD);
-            if (leads) peer.append(`item-${action.item}`, ++number);
+            const item = `item-${action.item}`;
+            const leads = peer.isUp && peer.leader === peer.name;
+            if (leads && peer.items.isReady(SHARD, item)) peer.append(item, ++number);
           }
         } else if (action.do === "deliver") group.deliver(choose, action.count);
         else if (action.do === "lead") {

@@ -102,6 +102,8 @@ export class DocumentService implements Service {
           this.search.acquired(shard);
           this.#ifLoaded((documents) => documents.settle(shard));
         },
+        arrived: (...arrived) => this.#ifLoaded((documents) => documents.arrived(...arrived)),
+        isAwaited: (_shard, document) => this.#documents?.isAwaited(document) === true,
         grown: (...grown) => this.whenLoaded((documents) => documents.compact(...grown)),
       },
       options,
@@ -156,7 +158,7 @@ export class DocumentService implements Service {
       return items.map(([document, { bytes }]) => [document, bytes]);
     }
     if (typeof name !== "string") throw new Error("It asks for nothing known");
-    await this.#untilReady(shard);
+    await this.#untilReady(shard, name);
     if (what === "export") return this.items.store.read(shard, name);
     if (what !== "delete") throw new Error("It asks for nothing known");
     if (!this.items.has(shard, name)) return false;
@@ -275,8 +277,8 @@ export class DocumentService implements Service {
     });
   }
 
-  async #untilReady(shard: ShardId): Promise<void> {
-    while (!this.items.isReady(shard)) {
+  async #untilReady(shard: ShardId, document: string): Promise<void> {
+    while (!this.items.isReady(shard, document)) {
       if (this.#port.view?.regionFor(shard) !== this.#port.name) {
         throw new Error("The shard has moved");
       }
