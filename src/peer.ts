@@ -122,11 +122,13 @@ export class Peer extends Coordinator {
     });
     this.ended.catch(() => {});
     this.services = new Services(settings.name, (error) => this.#failFatally(error));
-    const onFault = (error: unknown): void =>
-      settings.logger.error({ err: error }, "A request has failed");
-    const { origins } = settings;
-    const live = { ...settings, settings: settings.live, services: this.services, access };
-    this.live = new LiveQueries({ ...live, onFault, onFatal: (error) => this.#failFatally(error) });
+    const { origins, logger } = settings;
+    const onFault = (err: unknown): void => logger.error({ err }, "A request has failed");
+    const live = { ...settings, settings: settings.live, services: this.services, access, onFault };
+    this.live = new LiveQueries({
+      ...{ ...live, onWarning: this.#warn.bind(this), onFatal: this.#failFatally.bind(this) },
+      isMember: (peer) => this.#view?.membership.get(peer) !== undefined,
+    });
     this.#server = new HttpServer({
       access,
       credentials,

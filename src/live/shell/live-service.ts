@@ -1,7 +1,7 @@
 /**
  * Live queries on a peer: its gateway, its region, and the rows of its shards, as one service.
  *
- * It carries messages between the two pure machines and the posts of this peer, reads rows for the views
+ * It carries messages between the two pure machines and a bus (`bus.ts`), reads rows for the views
  * that want them, and hands news to whoever follows a query here. What one turn of the event loop brings is
  * dealt with when it is over, so that many changes travel in one post. Reads take their turn: a few
  * milliseconds of them, and then whatever else there is.
@@ -16,23 +16,17 @@ import { shardOf } from "../../core/shard-of.ts";
 import type { Instant, PeerName, ShardId } from "../../core/units.ts";
 import type { MessageContext } from "../../io/host-runner.ts";
 import type { Service, ServicePort } from "../../io/services.ts";
-import { type Body, decodeBody, encodeBody } from "../../wire/body.ts";
+import type { Body } from "../../wire/body.ts";
+import type { BusListener, CreateBus, LiveBus } from "../bus.ts";
 import { ClientQueue } from "../client-queue.ts";
 import { LiveGateway, type News } from "../gateway.ts";
 import { readPosition } from "../live-delta.ts";
-import {
-  type Answer,
-  type Control,
-  type ControlBus,
-  type DeltaBus,
-  readMessage,
-  wordsOf,
-} from "../message.ts";
 import { type LiveQuery, type Query, readQuery } from "../query.ts";
 import { LiveRegion } from "../region.ts";
 import type { ReplicatedRows, RowWrite } from "../replicated-rows.ts";
 import { isName, isRecord, isRowId, isVersion, type RowInput, type Table } from "../row.ts";
 import type { WriteOutcome, Written } from "../row-table.ts";
+import { LinkBus } from "./link-bus.ts";
 import { RowKeeper, type RowKeeperOptions } from "./row-keeper.ts";
 
 /** How long reads may go on in one turn of the event loop, in ms. */
@@ -41,7 +35,10 @@ const READS_MS = 4;
 /** How long a write waits for its answer, in ms. */
 const WRITE_TIMEOUT_MS = 5000;
 
-export type LiveServiceOptions = RowKeeperOptions;
+export interface LiveServiceOptions extends RowKeeperOptions {
+  /** Makes what carries messages between gateways and regions. Default: the links between peers. */
+  readonly createBus?: CreateBus | undefined;
+}
 
 /** Whom a row belongs to, and the row. */
 export interface PutRow extends RowInput {
@@ -82,8 +79,7 @@ export class LiveService implements Service {
   #region: LiveRegion;
   readonly #port: ServicePort;
   readonly #followers = new Map<number, Follower>();
-  readonly #needed = new Set<PeerName>();
-  readonly #bus: ControlBus & DeltaBus;
+  readonly #bus: LiveBus;
   #planned: NodeJS.Immediate | undefined;
   #timer: NodeJS.Timeout | undefined;
   #timerAt: Instant = Number.POSITIVE_INFINITY;
@@ -109,10 +105,8 @@ export class LiveService implements Service {
       },
     });
     this.#rows = this.#keeper.rows;
-    this.#bus = {
-      sendControl: (region, controls) => this.#post(region, controls),
-      sendDeltas: (gateway, answers) => this.#post(gateway, answers),
-    };
+    const { createBus = (listener: BusListener) => new LinkBus(services, listener) } = options;
+    this.#bus = createBus(this.#busListener());
   }
 
   /** How much this peer follows, and answers. */
@@ -204,6 +198,7 @@ export class LiveService implements Service {
     this.#isClosed = true;
     clearImmediate(this.#planned);
     clearTimeout(this.#timer);
+    this.#bus.close();
     this.#keeper.close();
     const refusal = { ok: false, code: "CLOSED", message: "The peer is closed" } as const;
     for (const { queue, wake } of this.#followers.values()) {
@@ -232,33 +227,30 @@ export class LiveService implements Service {
     return { ...outcome.written };
   }
 
-  onPost(from: PeerName, bytes: Uint8Array): void {
-    const words = decodeBody(bytes)?.body;
-    const now = this.#options.clock.now();
-    for (const each of Array.isArray(words) ? (words as readonly Body[]) : []) {
-      const message = readMessage(each);
-      if (message === undefined) continue; // Of a version that says more: it will not be answered.
-      if ("query" in message || message.type === "unsubscribe") {
-        this.#region.received(from, message);
-      } else this.#gateway.received(from, message, now);
-    }
-    this.#plan();
-  }
-
-  onOpen(): void {
-    this.#plan();
-  }
-
-  onLost(peer: PeerName): void {
-    this.#region.lost(peer);
-    this.#gateway.lost(peer);
-    this.#plan();
-  }
-
   onReset(): void {
     for (const region of [...this.#gateway.regions()]) this.#gateway.lost(region);
     this.#region = new LiveRegion(this.#options);
-    this.#needed.clear();
+    this.#bus.reset();
+  }
+
+  #busListener(): BusListener {
+    return {
+      controls: (gateway, controls) => {
+        for (const control of controls) this.#region.received(gateway, control);
+        this.#plan();
+      },
+      deltas: (region, answers) => {
+        const now = this.#options.clock.now();
+        for (const answer of answers) this.#gateway.received(region, answer, now);
+        this.#plan();
+      },
+      opened: () => this.#plan(),
+      lost: (peer) => {
+        this.#region.lost(peer);
+        this.#gateway.lost(peer);
+        this.#plan();
+      },
+    };
   }
 
   #plan(): void {
@@ -274,7 +266,7 @@ export class LiveService implements Service {
     if (now >= this.#gateway.deadline()) this.#gateway.tick(now);
     this.#read(now);
     if (this.#port.view !== undefined) {
-      this.#needRegions(this.#port);
+      this.#bus.need(new Set(this.#gateway.regions()));
       for (const gateway of this.#region.ready()) this.#sendDeltas(gateway);
       for (const region of [...this.#gateway.ready()]) this.#sendControls(region, now);
     }
@@ -292,7 +284,7 @@ export class LiveService implements Service {
   }
 
   #sendDeltas(gateway: PeerName): void {
-    while (this.#port.canPost(gateway)) {
+    while (this.#bus.canSend(gateway)) {
       const answers = this.#region.nextFrame(gateway);
       if (answers === undefined) return;
       this.#bus.sendDeltas(gateway, answers);
@@ -300,30 +292,10 @@ export class LiveService implements Service {
   }
 
   #sendControls(region: PeerName, now: Instant): void {
-    while (this.#port.canPost(region)) {
+    while (this.#bus.canSend(region)) {
       const controls = this.#gateway.nextFrame(region, now);
       if (controls === undefined) return;
       this.#bus.sendControl(region, controls);
-    }
-  }
-
-  #post(to: PeerName, messages: readonly (Control | Answer)[]): boolean {
-    const encoded = encodeBody(messages.map(wordsOf));
-    return "bytes" in encoded && this.#port.post(to, encoded.bytes) === true;
-  }
-
-  /** [N3] Links to the regions that are followed are kept, and no others. */
-  #needRegions(port: ServicePort): void {
-    const regions = new Set(this.#gateway.regions());
-    for (const region of regions) {
-      if (this.#needed.has(region)) continue;
-      this.#needed.add(region);
-      port.need(region);
-    }
-    for (const region of this.#needed) {
-      if (regions.has(region)) continue;
-      this.#needed.delete(region);
-      port.release(region);
     }
   }
 
