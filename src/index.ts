@@ -87,6 +87,8 @@ export type { ColumnType, Declarations, Scalar } from "./live/row.ts";
 export type { Written } from "./live/row-table.ts";
 export type { Authorise, LiveRequest } from "./live/shell/live-door.ts";
 export type { DeleteRow, PutRow } from "./live/shell/live-service.ts";
+export type { LiveSource } from "./live/shell/source-reader.ts";
+export type { SourceChange, SourceQuery, SourceRow, SourceRows } from "./live/source.ts";
 export type { LiveOptions, LiveQueries, SubscribeOptions } from "./live-queries.ts";
 export { type Peer, type Route, startPeer } from "./peer.ts";
 export type { DocumentsOption, Logger, PeerOptions } from "./peer-options.ts";

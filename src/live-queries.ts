@@ -27,6 +27,7 @@ import type { Written } from "./live/row-table.ts";
 import type { Authorise } from "./live/shell/live-door.ts";
 import type { DeleteRow, Feed, LiveService, PutRow } from "./live/shell/live-service.ts";
 import type { LiveSockets } from "./live/shell/live-sockets.ts";
+import type { LiveSource } from "./live/shell/source-reader.ts";
 
 /** Where in a data directory rows are. */
 const ROWS_FOLDER = "rows";
@@ -55,6 +56,11 @@ export interface LiveOptions {
    * `@redis/client`. Default "links".
    */
   readonly bus?: string;
+  /**
+   * Where rows live, if that is a database of yours: they are read from it and followed there, and nothing of
+   * them is kept or written here. The same at all peers. Default none: peers keep the rows.
+   */
+  readonly source?: LiveSource;
 }
 
 /** The same, checked. */
@@ -62,6 +68,7 @@ export interface LiveSettings {
   readonly tables: ReadonlyMap<string, Table>;
   /** The URL of a Redis; undefined for links. */
   readonly redis: string | undefined;
+  readonly source: LiveSource | undefined;
   readonly authorise: Authorise | undefined;
 }
 
@@ -71,16 +78,24 @@ export function readLiveOptions(value: unknown): LiveSettings {
     throw new TypeError(`Cannot start a peer: live ${what}`);
   };
   if (typeof value !== "object" || value === null) return fail("is no object");
-  const { entities, authorise, bus = "links", ...rest } = value as Record<string, unknown>;
+  const { entities, authorise, bus = "links", source, ...rest } = value as Record<string, unknown>;
   if (Object.keys(rest).length > 0) return fail("has an option that there is not");
   if (!isBus(bus)) return fail('has a bus that is neither "links" nor a redis:// or rediss:// URL');
   if (authorise !== undefined && typeof authorise !== "function") {
     return fail("has no function authorise");
   }
+  if (source !== undefined && !isSource(source)) {
+    return fail("has a source without the functions read and changes");
+  }
   const read = readDeclarations(entities);
   if (!read.ok) return fail(`has wrong entities: ${read.message}`);
   const redis = bus === "links" ? undefined : bus;
-  return { tables: read.tables, authorise: authorise as Authorise | undefined, redis };
+  return { tables: read.tables, authorise: authorise as Authorise | undefined, redis, source };
+}
+
+function isSource(source: unknown): source is LiveSource {
+  const { read, changes } = (source ?? {}) as Partial<Record<keyof LiveSource, unknown>>;
+  return typeof read === "function" && typeof changes === "function";
 }
 
 /** Whether a bus can be called so. */
@@ -174,9 +189,11 @@ export class LiveQueries {
       ]);
     const { addLiveRoutes } = await import("./live/shell/live-routes.ts");
     const createBus = settings.redis === undefined ? undefined : await this.#redis(settings.redis);
-    const store = await this.#openStore();
+    const { tables, source } = settings;
+    const onProblem = (problem: string): void => this.#parts.onWarning("HANDLER_FAILED", problem);
+    const rows = source === undefined ? await this.#openStore() : { source, onProblem };
     const service = new LiveService({
-      ...{ tables: settings.tables, shardCount, clock: SYSTEM_CLOCK, services, store, createBus },
+      ...{ tables, shardCount, clock: SYSTEM_CLOCK, services, rows, createBus },
       onFault: (error) => this.#parts.onFatal(error),
     });
     const door = new LiveDoor(access, service, settings.authorise);

@@ -16,6 +16,7 @@ import { shardOf } from "../../core/shard-of.ts";
 import type { Instant, PeerName, ShardId } from "../../core/units.ts";
 import type { MessageContext } from "../../io/host-runner.ts";
 import type { Service, ServicePort } from "../../io/services.ts";
+import type { ItemStore } from "../../items/item-store.ts";
 import type { Body } from "../../wire/body.ts";
 import type { BusListener, CreateBus, LiveBus } from "../bus.ts";
 import { ClientQueue } from "../client-queue.ts";
@@ -23,11 +24,13 @@ import { LiveGateway, type News } from "../gateway.ts";
 import { readPosition } from "../live-delta.ts";
 import { type LiveQuery, type Query, readQuery } from "../query.ts";
 import { LiveRegion } from "../region.ts";
-import type { ReplicatedRows, RowWrite } from "../replicated-rows.ts";
+import type { RowWrite } from "../replicated-rows.ts";
 import { isName, isRecord, isRowId, isVersion, type RowInput, type Table } from "../row.ts";
 import type { WriteOutcome, Written } from "../row-table.ts";
 import { LinkBus } from "./link-bus.ts";
+import type { RegionRows, SourceHooks } from "./region-rows.ts";
 import { RowKeeper, type RowKeeperOptions } from "./row-keeper.ts";
+import { SourceReader, type SourceReaderOptions } from "./source-reader.ts";
 
 /** How long reads may go on in one turn of the event loop, in ms. */
 const READS_MS = 4;
@@ -35,7 +38,9 @@ const READS_MS = 4;
 /** How long a write waits for its answer, in ms. */
 const WRITE_TIMEOUT_MS = 5000;
 
-export interface LiveServiceOptions extends RowKeeperOptions {
+export interface LiveServiceOptions extends Omit<RowKeeperOptions, "store"> {
+  /** Where rows are kept, or the source that they are read from. */
+  readonly rows: ItemStore | Pick<SourceReaderOptions, "source" | "onProblem">;
   /** Makes what carries messages between gateways and regions. Default: the links between peers. */
   readonly createBus?: CreateBus | undefined;
 }
@@ -74,8 +79,7 @@ interface Follower {
 export class LiveService implements Service {
   readonly #options: LiveServiceOptions;
   readonly #gateway: LiveGateway;
-  readonly #keeper: RowKeeper;
-  readonly #rows: ReplicatedRows;
+  readonly #rows: RegionRows;
   #region: LiveRegion;
   readonly #port: ServicePort;
   readonly #followers = new Map<number, Follower>();
@@ -94,17 +98,12 @@ export class LiveService implements Service {
     };
     this.#gateway = new LiveGateway({ membership, shardCount });
     this.#region = new LiveRegion(options);
-    this.#keeper = new RowKeeper(options, {
-      serving: (shard, token, position) => {
-        this.#region.serve(shard, token, position);
-        this.#plan();
-      },
-      changed: (shard, change) => {
-        this.#region.changed(shard, change);
-        this.#plan();
-      },
-    });
-    this.#rows = this.#keeper.rows;
+    const { rows } = options;
+    const hooks = this.#rowsHooks();
+    this.#rows =
+      "source" in rows
+        ? new SourceReader({ ...options, ...rows }, hooks)
+        : new RowKeeper({ ...options, store: rows }, hooks);
     const { createBus = (listener: BusListener) => new LinkBus(services, listener) } = options;
     this.#bus = createBus(this.#busListener());
   }
@@ -186,7 +185,7 @@ export class LiveService implements Service {
 
   /** The table says something new of a shard, or of a member. */
   viewChanged(shard: ShardId | undefined): void {
-    this.#keeper.viewChanged();
+    this.#rows.viewChanged();
     if (shard === undefined) return;
     this.#gateway.moved(shard);
     this.#plan();
@@ -199,7 +198,7 @@ export class LiveService implements Service {
     clearImmediate(this.#planned);
     clearTimeout(this.#timer);
     this.#bus.close();
-    this.#keeper.close();
+    this.#rows.close();
     const refusal = { ok: false, code: "CLOSED", message: "The peer is closed" } as const;
     for (const { queue, wake } of this.#followers.values()) {
       queue.put({ type: "ended", refusal });
@@ -231,6 +230,25 @@ export class LiveService implements Service {
     for (const region of [...this.#gateway.regions()]) this.#gateway.lost(region);
     this.#region = new LiveRegion(this.#options);
     this.#bus.reset();
+  }
+
+  #rowsHooks(): SourceHooks {
+    const thenPlan =
+      <Arguments extends readonly unknown[]>(tell: (...all: Arguments) => void) =>
+      (...all: Arguments): void => {
+        tell(...all);
+        this.#plan();
+      };
+    return {
+      serving: thenPlan((shard, token, position) => this.#region.serve(shard, token, position)),
+      changed: thenPlan((shard, change) => this.#region.changed(shard, change)),
+      wasRead: thenPlan((read, result) => this.#region.rowsRead(read, result)),
+      refused: thenPlan((read, code, reason) => this.#region.readRefused(read, code, reason)),
+      startAt: (shard, position) => this.#region.startAt(shard, position),
+      positionOf: (shard) => this.#region.positionOf(shard),
+      isWanted: (read) => this.#region.isWanted(read),
+      viewsOf: (shard) => this.#region.viewsOf(shard),
+    };
   }
 
   #busListener(): BusListener {
@@ -276,9 +294,10 @@ export class LiveService implements Service {
 
   #read(now: Instant): void {
     while (this.#options.clock.now() - now < READS_MS) {
+      if (!this.#rows.canRead) return; // The end of one brings the next turn.
       const read = this.#region.nextRead();
       if (read === undefined) return;
-      this.#region.rowsRead(read, this.#rows.read(read.shard, read.request));
+      this.#rows.read(read);
     }
     this.#plan(); // [V10] The others in the next turn.
   }
@@ -333,6 +352,10 @@ export class LiveService implements Service {
 
   async #write(tenant: string, entity: string, message: Body): Promise<Written> {
     this.#refuseIfClosed();
+    if ("source" in this.#options.rows) {
+      const why = "rows are written where they live, at their source";
+      throw new HearsayError("BAD_REQUEST", `Cannot write: ${why}`);
+    }
     const shard = `shard-${shardOf(tenant, entity, this.#options.shardCount)}`;
     const answer = await this.#port.ask(shard, message, WRITE_TIMEOUT_MS);
     if (isRecord(answer)) {
