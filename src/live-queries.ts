@@ -16,6 +16,7 @@ import type { PeerName } from "./core/units.ts";
 import type { LmdbItemStore } from "./documents/shell/lmdb-item-store.ts";
 import type { ClientAccess } from "./io/client-access.ts";
 import { SYSTEM_CLOCK } from "./io/clock.ts";
+import type { LiveCounts } from "./io/live-counts.ts";
 import type { Origins } from "./io/origin.ts";
 import type { Services } from "./io/services.ts";
 import { type ItemStore, MemoryItemStore } from "./items/item-store.ts";
@@ -143,6 +144,11 @@ export class LiveQueries {
   /** @internal */
   constructor(parts: LiveParts) {
     this.#parts = parts;
+  }
+
+  /** What is followed here, and what became of it; null where no entities are declared. */
+  get counts(): LiveCounts | null {
+    return this.#service?.counts ?? null;
   }
 
   /**

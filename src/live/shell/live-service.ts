@@ -11,10 +11,11 @@
  *
  * Rules: SPEC.md, section V.
  */
-import { HearsayError, isErrorCode } from "../../core/error.ts";
+import { type ErrorCode, HearsayError, isErrorCode } from "../../core/error.ts";
 import { shardOf } from "../../core/shard-of.ts";
 import type { Instant, PeerName, ShardId } from "../../core/units.ts";
 import type { MessageContext } from "../../io/host-runner.ts";
+import type { LiveCounts } from "../../io/live-counts.ts";
 import type { Service, ServicePort } from "../../io/services.ts";
 import type { ItemStore } from "../../items/item-store.ts";
 import type { Body } from "../../wire/body.ts";
@@ -83,6 +84,9 @@ export class LiveService implements Service {
   #region: LiveRegion;
   readonly #port: ServicePort;
   readonly #followers = new Map<number, Follower>();
+  /** What clients were told. */
+  readonly #told = { deltas: 0, resets: 0, lagged: 0 };
+  readonly #refused = new Map<ErrorCode, number>();
   readonly #bus: LiveBus;
   #planned: NodeJS.Immediate | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -108,14 +112,17 @@ export class LiveService implements Service {
     this.#bus = createBus(this.#busListener());
   }
 
-  /** How much this peer follows, and answers. */
-  get counts(): {
-    readonly clients: number;
-    readonly shapes: number;
-    readonly subscriptions: number;
-    readonly views: number;
-  } {
-    return { ...this.#gateway.counts, ...this.#region.counts };
+  /** How much this peer follows and answers, and what became of it. */
+  get counts(): LiveCounts {
+    const { clients, shapes } = this.#gateway.counts;
+    const { subscriptions: upstreams, views } = this.#region.counts;
+    const refused = Object.fromEntries(this.#refused);
+    return { subscriptions: clients, shapes, upstreams, views, ...this.#told, refused };
+  }
+
+  /** Counts something that a client was refused. */
+  countRefusal(code: ErrorCode): void {
+    this.#refused.set(code, (this.#refused.get(code) ?? 0) + 1);
   }
 
   /** Judges a query: throws `BAD_REQUEST`. */
@@ -146,8 +153,12 @@ export class LiveService implements Service {
       take: () => {
         const next = follower.queue.take();
         if (next !== "lagged") return next;
+        this.#told.lagged += 1;
         const all = this.#gateway.current(id);
-        if (all !== undefined) follower.queue.put(all);
+        if (all !== undefined) {
+          this.#told.resets += 1;
+          follower.queue.put(all);
+        }
         return next;
       },
       reanchor: (asked) => {
@@ -325,7 +336,11 @@ export class LiveService implements Service {
       const { queue, wake } = follower;
       const wasEmpty = queue.isEmpty;
       queue.put(news);
-      if (news.type === "ended") this.#followers.delete(id);
+      if (news.type === "ended") {
+        this.#followers.delete(id);
+        this.countRefusal(news.refusal.code);
+      } else if (news.type === "reset") this.#told.resets += 1;
+      else this.#told.deltas += news.batch.deltas.length;
       if (wasEmpty) wake();
     }
   }
