@@ -110,6 +110,14 @@ export class Faults {
     }
   }
 
+  /** Starts those again who have given way to a clone that is gone by now: they had only just met it. */
+  restart(core: readonly SimulatedPeer[]): void {
+    if (this.counts.clone === undefined) return;
+    for (const peer of core) {
+      if (peer.state === "down" && peer.stoppedWith === "NAME_TAKEN") peer.start();
+    }
+  }
+
   /** A random state for a peer that is left outside the core, for ever. */
   abandon(peer: SimulatedPeer, core: readonly SimulatedPeer[]): void {
     this.#random = this.#fates;

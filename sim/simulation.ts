@@ -296,6 +296,7 @@ export class Simulation {
     const healedAt = world.now;
     const isWhole = core.length === this.peers.length;
     for (let settledAt: number | undefined; ; ) {
+      this.#faults.restart(core);
       const reason = this.#jury.agreement.unsettled(core, isWhole);
       settledAt = reason === undefined ? (settledAt ?? world.now) : undefined;
       const restedFrom = isWhole ? settledAt : healedAt;

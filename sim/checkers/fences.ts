@@ -29,15 +29,15 @@ export class FencesChecker implements Checker {
     this.#highest.clear();
   }
 
-  acquired(peer: SimulatedPeer, { shard, token }: Extract<HostTask, { type: "acquire" }>): void {
-    this.#told.get(peer)?.set(shard, token);
+  tasked(peer: SimulatedPeer, task: HostTask): void {
+    const told = this.#told.get(peer);
+    if (task.type === "release") told?.delete(task.shard);
+    if (task.type !== "acquire") return;
+    const { shard, token } = task;
+    told?.set(shard, token);
     const highest = this.#highest.get(shard) ?? new Map<SimulatedPeer, Timestamp>();
     this.#highest.set(shard, highest);
     highest.set(peer, Math.max(token, highest.get(peer) ?? 0));
-  }
-
-  released(peer: SimulatedPeer, shard: string): void {
-    this.#told.get(peer)?.delete(shard);
   }
 
   /** What a clone was told may be known to nobody any more. */

@@ -8,7 +8,9 @@
  *
  * Answers are for a life of a peer and not for a link: one goes over the link by which its question came,
  * and where that has ended, over any other. There may be none here yet, since links are closed as
- * duplicates of others that open later; then answers wait for one, as long as a dial may take.
+ * duplicates of others that open later; then answers wait for one, as long as a dial may take. What was
+ * said over a link that then ends as a duplicate may not have left this process, if a disk was slow: it is
+ * said again, and whoever has heard it does not listen.
  *
  * Rules: SPEC.md, G7, H3 and S4.
  */
@@ -32,6 +34,8 @@ const ANSWER_BYTES = 32;
 export class Answers {
   readonly #state: PeerState;
   readonly #lanes = new Map<Incarnation, Lane>();
+  /** What was said over links that are so young that they may be duplicates. */
+  readonly #said = new Map<LinkId, { readonly answers: Answer[]; bytes: number }>();
   #waitingBytes = 0;
   #linkChanges = 0;
 
@@ -54,6 +58,13 @@ export class Answers {
     if (this.#state.links.to(incarnation) === undefined) this.#drop(incarnation);
   }
 
+  /** A link to a life of a peer was closed as a duplicate by its other end. */
+  replaced(link: LinkId, incarnation: Incarnation): void {
+    const said = this.#said.get(link);
+    this.#said.delete(link);
+    for (const answer of said?.answers ?? []) this.send(link, incarnation, answer);
+  }
+
   /** Sends what waited for a link that is there now. */
   settle(): void {
     const { changes } = this.#state.links;
@@ -74,6 +85,10 @@ export class Answers {
       if (link !== undefined) this.#release(link, lane);
       else if (now >= (this.#patience(lane) ?? now)) this.#drop(incarnation);
       if (lane.waiting.length === 0 && lane.bytes === 0) this.#lanes.delete(incarnation);
+    }
+    for (const id of this.#said.keys()) {
+      const link = links.get(id);
+      if (link === undefined || !this.#isYoung(link)) this.#said.delete(id);
     }
   }
 
@@ -108,7 +123,22 @@ export class Answers {
 
   #send(link: Link, lane: Lane, answer: Answer): void {
     lane.bytes += bytesOf(answer);
+    if (this.#isYoung(link)) this.#note(link, answer);
     this.#state.send(link, answer);
+  }
+
+  /** Whether a link may turn out to be one of two that were dialled at once. */
+  #isYoung({ openedAt }: Link): boolean {
+    const { now, timings } = this.#state;
+    return now - openedAt < 2 * timings.dialTimeoutMs;
+  }
+
+  #note({ id }: Link, answer: Answer): void {
+    const said = this.#said.get(id) ?? { answers: [], bytes: 0 };
+    this.#said.set(id, said);
+    if (said.bytes >= ANSWER_BYTES_BURST) return; // [S4]
+    said.bytes += bytesOf(answer);
+    said.answers.push(answer);
   }
 
   #hold(link: Link | undefined, lane: Lane, answer: Answer): void {

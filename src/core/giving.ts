@@ -20,16 +20,22 @@ export class Giving {
   readonly #shards: HostedShards;
   readonly #transfer: StateTransfer;
   readonly #takeBack: (record: HostedShard) => void;
+  readonly #takeAnew: (record: HostedShard) => void;
 
-  /** `takeBack` makes the region serve a shard that its host has let go of already. */
+  /**
+   * `takeBack` makes the region serve a shard that its host has let go of already, `takeAnew` makes the host
+   * let go of one and take it under a new token.
+   */
   constructor(
     shards: HostedShards,
     transfer: StateTransfer,
     takeBack: (record: HostedShard) => void,
+    takeAnew: (record: HostedShard) => void,
   ) {
     this.#shards = shards;
     this.#transfer = transfer;
     this.#takeBack = takeBack;
+    this.#takeAnew = takeAnew;
   }
 
   /** Gives a shard of this region to another one: at once, unless its host was told of it. */
@@ -104,7 +110,11 @@ export class Giving {
       return;
     }
     state.warn("HANDOFF_TIMEOUT", `"${record.shard}" stays with this region: ${why}`);
-    this.keep(record, this.#shards.confirm(record.shard));
+    const token = this.#shards.confirm(record.shard);
+    // [H7] Where both sides of a partition serve, this entry may win over a claim that was never seen here.
+    const isApart = state.view.membership.all().some(({ status }) => status === "dead");
+    if (state.options.downing === "off" && isApart) this.#takeAnew(record);
+    else this.keep(record, token);
     state.membersChanged = true; // So that somebody else may get it.
   }
 

@@ -79,7 +79,9 @@ export class Hosting {
       aborted: (record, why) => this.#giving.abort(record, why),
       takesState: () => shards.traits?.imports === true,
     });
-    this.#giving = new Giving(shards, this.transfer, (record) => this.#settled(record));
+    const takeBack = (record: HostedShard): void => this.#settled(record);
+    const takeAnew = (record: HostedShard): void => this.#takeAnew(record);
+    this.#giving = new Giving(shards, this.transfer, takeBack, takeAnew);
   }
 
   /** A user has given this peer a host: its shards are told to it, one by one. */

@@ -39,6 +39,8 @@ interface Counterpart {
   /** Posted since the last pulse. */
   bytes: number;
   dialledAt: Instant;
+  /** When the last conversation ended. */
+  endedAt: Instant;
 }
 
 /** How long after a dial for a peer that is needed another one may be made, in ms. */
@@ -162,7 +164,7 @@ export class Posts {
     if (link === undefined) {
       counterpart.isOpen = false;
       if (isNeeded) {
-        this.#replaceRetired(name);
+        this.#replaceRetired(counterpart);
         this.#reach(counterpart);
       } else this.#counterparts.delete(name);
       return;
@@ -178,11 +180,15 @@ export class Posts {
    * [N2] No conversation begins over a link that has had one. Where such a link is the only one, which
    * carries everything else, another one takes its place: to all others it is a duplicate.
    */
-  #replaceRetired(name: PeerName): void {
-    const { view, links, timings } = this.#state;
+  #replaceRetired(counterpart: Counterpart): void {
+    const { view, links, timings, now } = this.#state;
+    const { name } = counterpart;
     const link = links.to(view.membership.get(name)?.row.incarnation ?? "");
     if (link === undefined || !link.isRetired || link.isClosing) return;
     if (link.isGated(timings.maxDriftMs)) return; // So would the next one be.
+    // [H3] Answers are on their way over it. There may always be some.
+    const { endedAt } = counterpart;
+    if (link.asksUnderWay > 0 && now - endedAt < timings.dialTimeoutMs) return;
     links.close(link);
     this.#state.effect({ type: "close", link: link.id, code: "DUPLICATE" });
   }
@@ -209,6 +215,7 @@ export class Posts {
       before.isPosted = false;
     }
     counterpart.link = undefined;
+    counterpart.endedAt = this.#state.now;
     counterpart.isOpen = false;
     this.#deliver({ type: "lost", peer: name });
   }
@@ -239,7 +246,7 @@ export class Posts {
     if (known !== undefined) return known;
     const counterpart: Counterpart = {
       ...{ name, isNeeded: false, link: undefined, isOpen: false, bytes: 0 },
-      dialledAt: Number.NEGATIVE_INFINITY,
+      ...{ dialledAt: Number.NEGATIVE_INFINITY, endedAt: Number.NEGATIVE_INFINITY },
     };
     this.#counterparts.set(name, counterpart);
     return counterpart;

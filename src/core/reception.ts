@@ -82,11 +82,13 @@ export class Reception {
     for (const item of items) this.#refuse(item, code, message);
   }
 
-  /** A link has ended. `lost`: the life of a peer that waits for nothing over it any more. */
-  linkClosed(link: LinkId, lost: Incarnation | undefined): void {
+  /** A link to a life of a peer has ended, which hears of what was asked over another one if it is replaced. */
+  linkClosed(link: LinkId, to: Incarnation | undefined, isReplaced: boolean): void {
     this.#last.delete(link);
     this.#refused.delete(link);
-    if (lost !== undefined) this.#answers.lost(lost);
+    if (to === undefined) return;
+    if (isReplaced) this.#answers.replaced(link, to);
+    else this.#answers.lost(to);
   }
 
   settle(): void {

@@ -109,7 +109,7 @@ export class Service {
     const isReplaced = to !== undefined && clean && code === "DUPLICATE";
     if (isReplaced) this.router.replaced(link, to);
     else this.router.linkClosed(link, isFarewell);
-    this.#reception.linkClosed(link, isReplaced ? undefined : to);
+    this.#reception.linkClosed(link, to, isReplaced);
     this.hosting.transfer.linkClosed();
   }
 

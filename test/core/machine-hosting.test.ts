@@ -345,6 +345,23 @@ test("[G7, H3] the answer of what came over a duplicate waits for the link that 
   expect(sentTo(late.open(OTHER, "b"), OTHER).some(({ type }) => type === "answer")).toBe(false);
 });
 
+test("[G7, H3] what was answered over a link that ends as a duplicate is answered again over the other", () => {
+  const OTHER = 8;
+  for (const [ageMs, count] of [
+    [100, 1], // It may not have left this process, behind a slow disk.
+    [3 * TIMINGS_PATIENT.dialTimeoutMs, 0], // By then links are no duplicates any more.
+  ] as const) {
+    const a = hosting();
+    a.pass(a.now + ageMs);
+    a.receive(B, ask(a, 1));
+    expect(answers(done(a, 1))).toHaveLength(1);
+    a.open(OTHER, "b");
+    const effects = a.step({ type: "link-closed", link: B, clean: true, code: "DUPLICATE" });
+    const again = sentTo(effects, OTHER).filter(({ type }) => type === "answer");
+    expect(again).toHaveLength(count);
+  }
+});
+
 test("[A9] a step that comes late serves nothing, and asks what was missed", () => {
   const a = hosting();
   const late = a.now + silenceMs + 1000;

@@ -148,7 +148,7 @@ test("[H7] a host that serves on under a lower token than another one was told i
             writer: "w",
             from: undefined,
           } as const;
-          if (peer !== undefined) checker.acquired(peer, { ...task, entities: [] });
+          if (peer !== undefined) checker.tasked(peer, { ...task, entities: [] });
         };
         for (const peer of peers) checker.booted(peer);
         take(peers[0], 5);
