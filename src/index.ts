@@ -42,7 +42,6 @@ export type { Downing } from "./core/downing.ts";
 export type { Allocation, Change, Member, MemberStatus } from "./core/effect.ts";
 export { type ErrorCode, HearsayError } from "./core/error.ts";
 export { LwwMap, type LwwMapOptions } from "./core/lww-map.ts";
-export type { MachineStatus as PeerStatus } from "./core/machine.ts";
 export type { Entry } from "./core/message.ts";
 export { rendezvousOwner, rendezvousRank } from "./core/rendezvous.ts";
 export type { Replicas } from "./core/replicas.ts";
@@ -73,8 +72,9 @@ export type {
 } from "./host.ts";
 export type { ChangeListener, ChangeOf } from "./io/change-feed.ts";
 export type { Join } from "./io/discovery.ts";
+export type { LiveCounts } from "./io/live-counts.ts";
 export type { Origins } from "./io/origin.ts";
-export type { RebalanceOptions } from "./io/served-peer.ts";
+export type { PeerStatus, RebalanceOptions } from "./io/served-peer.ts";
 export type { LiveDelta, LiveRow } from "./live/live-delta.ts";
 export type {
   Clause,
@@ -87,6 +87,8 @@ export type { ColumnType, Declarations, Scalar } from "./live/row.ts";
 export type { Written } from "./live/row-table.ts";
 export type { Authorise, LiveRequest } from "./live/shell/live-door.ts";
 export type { DeleteRow, PutRow } from "./live/shell/live-service.ts";
+export type { LiveSource } from "./live/shell/source-reader.ts";
+export type { SourceChange, SourceQuery, SourceRow, SourceRows } from "./live/source.ts";
 export type { LiveOptions, LiveQueries, SubscribeOptions } from "./live-queries.ts";
 export { type Peer, type Route, startPeer } from "./peer.ts";
 export type { DocumentsOption, Logger, PeerOptions } from "./peer-options.ts";

@@ -11,14 +11,16 @@ import type { Duplex } from "node:stream";
 import type { FastifyInstance } from "fastify";
 import { assert } from "./core/assert.ts";
 import type { Change } from "./core/effect.ts";
-import { HearsayError } from "./core/error.ts";
+import { type ErrorCode, HearsayError } from "./core/error.ts";
 import type { PeerName } from "./core/units.ts";
 import type { LmdbItemStore } from "./documents/shell/lmdb-item-store.ts";
 import type { ClientAccess } from "./io/client-access.ts";
 import { SYSTEM_CLOCK } from "./io/clock.ts";
+import type { LiveCounts } from "./io/live-counts.ts";
 import type { Origins } from "./io/origin.ts";
 import type { Services } from "./io/services.ts";
 import { type ItemStore, MemoryItemStore } from "./items/item-store.ts";
+import type { CreateBus } from "./live/bus.ts";
 import type { LiveDelta } from "./live/live-delta.ts";
 import type { LiveQuery } from "./live/query.ts";
 import { type Declarations, readDeclarations, type Table } from "./live/row.ts";
@@ -26,6 +28,7 @@ import type { Written } from "./live/row-table.ts";
 import type { Authorise } from "./live/shell/live-door.ts";
 import type { DeleteRow, Feed, LiveService, PutRow } from "./live/shell/live-service.ts";
 import type { LiveSockets } from "./live/shell/live-sockets.ts";
+import type { LiveSource } from "./live/shell/source-reader.ts";
 
 /** Where in a data directory rows are. */
 const ROWS_FOLDER = "rows";
@@ -48,11 +51,25 @@ export interface LiveOptions {
    * of `peer.live`. Default: allows everything.
    */
   readonly authorise?: Authorise;
+  /**
+   * What carries queries to the regions of their rows, and deltas back; the same on all peers. "links", those
+   * between peers, or the URL of a Redis (6.2 or later): `redis://` or `rediss://`. Redis needs the package
+   * `@redis/client`. Default "links".
+   */
+  readonly bus?: string;
+  /**
+   * Where rows live, if that is a database of yours: they are read from it and followed there, and nothing of
+   * them is kept or written here. The same at all peers. Default none: peers keep the rows.
+   */
+  readonly source?: LiveSource;
 }
 
 /** The same, checked. */
 export interface LiveSettings {
   readonly tables: ReadonlyMap<string, Table>;
+  /** The URL of a Redis; undefined for links. */
+  readonly redis: string | undefined;
+  readonly source: LiveSource | undefined;
   readonly authorise: Authorise | undefined;
 }
 
@@ -62,14 +79,31 @@ export function readLiveOptions(value: unknown): LiveSettings {
     throw new TypeError(`Cannot start a peer: live ${what}`);
   };
   if (typeof value !== "object" || value === null) return fail("is no object");
-  const { entities, authorise, ...rest } = value as Record<string, unknown>;
-  if (Object.keys(rest).length > 0) return fail("has options but entities and authorise");
+  const { entities, authorise, bus = "links", source, ...rest } = value as Record<string, unknown>;
+  if (Object.keys(rest).length > 0) return fail("has an option that there is not");
+  if (!isBus(bus)) return fail('has a bus that is neither "links" nor a redis:// or rediss:// URL');
   if (authorise !== undefined && typeof authorise !== "function") {
     return fail("has no function authorise");
   }
+  if (source !== undefined && !isSource(source)) {
+    return fail("has a source without the functions read and changes");
+  }
   const read = readDeclarations(entities);
   if (!read.ok) return fail(`has wrong entities: ${read.message}`);
-  return { tables: read.tables, authorise: authorise as Authorise | undefined };
+  const redis = bus === "links" ? undefined : bus;
+  return { tables: read.tables, authorise: authorise as Authorise | undefined, redis, source };
+}
+
+function isSource(source: unknown): source is LiveSource {
+  const { read, changes } = (source ?? {}) as Partial<Record<keyof LiveSource, unknown>>;
+  return typeof read === "function" && typeof changes === "function";
+}
+
+/** Whether a bus can be called so. */
+export function isBus(bus: unknown): bus is string {
+  if (bus === "links") return true;
+  if (typeof bus !== "string" || !/^rediss?:\/\//.test(bus) || !URL.canParse(bus)) return false;
+  return new URL(bus).hostname !== "";
 }
 
 export interface SubscribeOptions {
@@ -89,8 +123,11 @@ export interface LiveParts {
   /** The peer's data directory; undefined for memory. */
   readonly data: string | undefined;
   readonly access: ClientAccess;
+  /** Whether there is a member of that name. */
+  readonly isMember: (peer: PeerName) => boolean;
   readonly origins: Origins;
   readonly onFault: (error: unknown) => void;
+  readonly onWarning: (code: ErrorCode, message: string) => void;
   /** A bug, or a disk that failed: the peer must end. */
   readonly onFatal: (error: unknown) => void;
 }
@@ -107,6 +144,11 @@ export class LiveQueries {
   /** @internal */
   constructor(parts: LiveParts) {
     this.#parts = parts;
+  }
+
+  /** What is followed here, and what became of it; null where no entities are declared. */
+  get counts(): LiveCounts | null {
+    return this.#service?.counts ?? null;
   }
 
   /**
@@ -152,9 +194,12 @@ export class LiveQueries {
         import("./live/shell/live-subscription.ts"),
       ]);
     const { addLiveRoutes } = await import("./live/shell/live-routes.ts");
-    const store = await this.#openStore();
+    const createBus = settings.redis === undefined ? undefined : await this.#redis(settings.redis);
+    const { tables, source } = settings;
+    const onProblem = (problem: string): void => this.#parts.onWarning("HANDLER_FAILED", problem);
+    const rows = source === undefined ? await this.#openStore() : { source, onProblem };
     const service = new LiveService({
-      ...{ tables: settings.tables, shardCount, clock: SYSTEM_CLOCK, services, store },
+      ...{ tables, shardCount, clock: SYSTEM_CLOCK, services, rows, createBus },
       onFault: (error) => this.#parts.onFatal(error),
     });
     const door = new LiveDoor(access, service, settings.authorise);
@@ -199,6 +244,17 @@ export class LiveQueries {
    */
   async ended(): Promise<void> {
     await this.#store?.close();
+  }
+
+  async #redis(url: string): Promise<CreateBus> {
+    const { cluster, name, onWarning, isMember } = this.#parts;
+    const { RedisBus } = await import("./live/shell/redis-bus.ts");
+    return RedisBus.prepare({
+      ...{ url, cluster, name, clock: SYSTEM_CLOCK, isMember },
+      onProblem: (problem) => {
+        if (problem !== undefined) onWarning("UNREACHABLE", problem);
+      },
+    });
   }
 
   async #openStore(): Promise<ItemStore> {

@@ -18,7 +18,6 @@ import { Coordinator } from "./coordinator.ts";
 import type { Allocation, Change, Member } from "./core/effect.ts";
 import { type ErrorCode, HearsayError } from "./core/error.ts";
 import type { CallRequest } from "./core/event.ts";
-import type { MachineStatus } from "./core/machine.ts";
 import { isOnline, type ShardState, shardState, shardStates } from "./core/shard-state.ts";
 import type { Address, PeerName, ShardId } from "./core/units.ts";
 import { ALLOCATIONS, type View } from "./core/view.ts";
@@ -36,6 +35,7 @@ import { Life, type NextLife } from "./io/life.ts";
 import { systemResolver } from "./io/names.ts";
 import { openStore } from "./io/open-store.ts";
 import { RpcServer } from "./io/rpc-server.ts";
+import type { PeerStatus } from "./io/served-peer.ts";
 import { Services } from "./io/services.ts";
 import { Waiters } from "./io/waiters.ts";
 import { LiveQueries } from "./live-queries.ts";
@@ -122,11 +122,13 @@ export class Peer extends Coordinator {
     });
     this.ended.catch(() => {});
     this.services = new Services(settings.name, (error) => this.#failFatally(error));
-    const onFault = (error: unknown): void =>
-      settings.logger.error({ err: error }, "A request has failed");
-    const { origins } = settings;
-    const live = { ...settings, settings: settings.live, services: this.services, access };
-    this.live = new LiveQueries({ ...live, onFault, onFatal: (error) => this.#failFatally(error) });
+    const { origins, logger } = settings;
+    const onFault = (err: unknown): void => logger.error({ err }, "A request has failed");
+    const live = { ...settings, settings: settings.live, services: this.services, access, onFault };
+    this.live = new LiveQueries({
+      ...{ ...live, onWarning: this.#warn.bind(this), onFatal: this.#failFatally.bind(this) },
+      isMember: (peer) => this.#view?.membership.get(peer) !== undefined,
+    });
     this.#server = new HttpServer({
       access,
       credentials,
@@ -305,8 +307,8 @@ export class Peer extends Coordinator {
   }
 
   /** This peer in numbers. */
-  status(): MachineStatus {
-    return this.#lifeNow("show the status").machine.status();
+  status(): PeerStatus {
+    return { ...this.#lifeNow("show the status").machine.status(), live: this.live.counts };
   }
 
   /** Calls `listener` for every change of that type from now on. It must not block. */

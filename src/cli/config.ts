@@ -16,6 +16,7 @@ import { TIMINGS, type Timings, type TimingsPreset } from "../core/timings.ts";
 import { NAME_PATTERN } from "../core/units.ts";
 import { parseAddress, splitUrl } from "../io/addresses.ts";
 import { JOIN_FORMS, parseJoin } from "../io/names.ts";
+import { isBus } from "../live-queries.ts";
 import { wrongUsage } from "./failure.ts";
 
 /** Everything that can be configured, by the names of the configuration file. */
@@ -45,6 +46,7 @@ export interface Settings {
   port: number;
   documents: string | undefined;
   live: string | undefined;
+  liveBus: string;
   out: string;
   hosts: readonly string[];
   replicas: number;
@@ -274,6 +276,14 @@ const SETTINGS: { readonly [Name in SettingName]: Setting<Settings[Name]> } = {
     default: undefined,
     parse: text,
     problem: textUpTo(4096),
+  },
+  liveBus: {
+    placeholder: "<bus>",
+    description:
+      "what carries live queries: links, those between peers, or a Redis at redis://HOST",
+    default: "links",
+    parse: text,
+    problem: (value) => (isBus(value) ? undefined : "must be links or a redis:// or rediss:// URL"),
   },
   documents: {
     placeholder: "<folder>",

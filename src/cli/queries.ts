@@ -5,6 +5,7 @@
  * that speaks HTTP. The tables for people leave out what nobody reads.
  */
 import type { Allocation, Member } from "../core/effect.ts";
+import type { LiveCounts } from "../io/live-counts.ts";
 import { type AnyCommand, defineCommand } from "./command.ts";
 import { type Column, colours, listOf, paintStatus, printable, tableOf } from "./output.ts";
 import { PeerApi, type PeerCall, type RoutedDocument } from "./peer-api.ts";
@@ -39,6 +40,7 @@ interface Status {
   readonly tick: number;
   readonly ready?: boolean;
   readonly why?: string;
+  readonly live?: LiveCounts | null;
 }
 
 interface ShardRow {
@@ -64,7 +66,7 @@ const status = defineCommand({
       call,
       (api) => api.ask("GET", "/v1/status"),
       (answer: Status) => {
-        const { members, clock } = answer;
+        const { members, clock, live } = answer;
         const counts = Object.entries(members).map(([state, count]) => `${count} ${state}`);
         return listOf([
           ["name", answer.name],
@@ -78,10 +80,19 @@ const status = defineCommand({
           ["view", answer.viewId],
           ["clock", `${clock.driftMs} ms ahead of the wall`],
           ["tick", String(answer.tick)],
+          ...(live == null ? [] : [["live queries", liveText(live)] as const]),
         ]);
       },
     ),
 });
+
+/** `3 subscriptions of 2 shapes; answers 2 in 2 views; 17 deltas, 4 resets, 0 lagged, 1 refused`. */
+function liveText(live: LiveCounts): string {
+  const { subscriptions, shapes, upstreams, views, deltas, resets, lagged } = live;
+  const refused = Object.values(live.refused).reduce((sum, count) => sum + count, 0);
+  const told = `${deltas} deltas, ${resets} resets, ${lagged} lagged, ${refused} refused`;
+  return `${subscriptions} subscriptions of ${shapes} shapes; answers ${upstreams} in ${views} views; ${told}`;
+}
 
 const MEMBER_COLUMNS: readonly Column<Member>[] = [
   { title: "NAME", cell: ({ name }) => name },

@@ -31,6 +31,8 @@ export interface Grant {
   readonly scope: Scope;
   /** The one tenant whose rows it may follow and write; undefined: it is bound to none. */
   readonly tenant: string | undefined;
+  /** Tells one token from another, without being it; undefined where none is asked for. */
+  readonly holder: string | undefined;
 }
 
 /** Whether who has one scope may do what needs another. */
@@ -39,7 +41,7 @@ export function includesScope(scope: Scope, needed: Scope): boolean {
 }
 
 /** What everybody may do who is not asked for a token. */
-const UNLIMITED: Grant = { scope: "admin", tenant: undefined };
+const UNLIMITED: Grant = { scope: "admin", tenant: undefined, holder: undefined };
 
 /** Fewest characters of a token. */
 const TOKEN_LENGTH_MIN = 16;
@@ -154,7 +156,8 @@ function readTokens(lines: readonly string[]): Map<string, Grant> {
         `Token ${index + 1} is not ${TOKEN_LENGTH_MIN} characters or more and one of ${SCOPES.join(", ")}`,
       );
     }
-    grants.set(hashOf(token), { scope: scope as Scope, tenant });
+    const holder = hashOf(token);
+    grants.set(holder, { scope: scope as Scope, tenant, holder });
   }
   return grants;
 }

@@ -6,6 +6,7 @@
  * question on.
  */
 import { Counter, collectDefaultMetrics, Gauge, Registry } from "prom-client";
+import type { LiveCounts } from "./live-counts.ts";
 import type { DocumentNumbers, ServedPeer } from "./served-peer.ts";
 
 export const METRICS_CONTENT_TYPE = Registry.PROMETHEUS_CONTENT_TYPE;
@@ -49,6 +50,9 @@ function readPeer(served: ServedPeer, registry: Registry): void {
   const documents = served.documents();
   if (documents !== undefined) readDocuments(documents, gauge, counter);
 
+  const { live } = status;
+  if (live !== null) readLive(live, { gauge, counter }, registers);
+
   const members = new Gauge({
     name: "hearsay_members",
     help: "Members by status, this peer included",
@@ -81,4 +85,25 @@ function readDocuments(numbers: DocumentNumbers, gauge: Show, counter: Show): vo
   counter("hearsay_document_unloads_total", "Documents let go of", numbers.unloads);
   counter("hearsay_document_edits_total", "Edits of clients", numbers.edits);
   counter("hearsay_document_edit_bytes_total", "Bytes of these edits", numbers.editBytes);
+}
+
+function readLive(
+  live: LiveCounts,
+  { gauge, counter }: { readonly gauge: Show; readonly counter: Show },
+  registers: Registry[],
+): void {
+  gauge("hearsay_live_subscriptions", "Live queries that clients follow here", live.subscriptions);
+  gauge("hearsay_live_shapes", "How many different ones these are", live.shapes);
+  gauge("hearsay_live_upstreams", "Live queries that gateways follow here", live.upstreams);
+  gauge("hearsay_live_views", "Views that answer them", live.views);
+  counter("hearsay_live_deltas_total", "Changes of rows that clients were told of", live.deltas);
+  counter("hearsay_live_resets_total", "Times that a client got all rows", live.resets);
+  counter("hearsay_live_lagged_total", "Times that a client had fallen behind", live.lagged);
+  const refused = new Counter({
+    name: "hearsay_live_refused_total",
+    help: "Live queries and writes of rows that were refused or ended, by code",
+    labelNames: ["code"],
+    registers,
+  });
+  for (const [code, count] of Object.entries(live.refused)) refused.inc({ code }, count);
 }

@@ -16,6 +16,7 @@ import type { ShardMetrics } from "../core/shard-metrics.ts";
 import type { ClusterStats, Released, ShardState } from "../core/shard-state.ts";
 import type { PastTick } from "../core/tick-view.ts";
 import type { PeerName, ShardId } from "../core/units.ts";
+import type { LiveCounts } from "./live-counts.ts";
 import type { Publication } from "./publication.ts";
 import type { Traffic } from "./websocket-transport.ts";
 
@@ -69,11 +70,17 @@ export interface RebalanceOptions {
   readonly movesMax?: number | null;
 }
 
+/** What a peer shows of itself. */
+export interface PeerStatus extends MachineStatus {
+  /** Null where no entities of rows are declared. */
+  readonly live: LiveCounts | null;
+}
+
 export interface ServedPeer {
   readonly coordinator: ServedCoordinator;
   /** Adds the routes of what runs on the peer beside its coordinator. */
   addRoutes(app: FastifyInstance): void;
-  status(): MachineStatus;
+  status(): PeerStatus;
   /** What this life of it has sent to other peers. */
   sent(): Traffic;
   /** Undefined where no documents are hosted. */

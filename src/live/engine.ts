@@ -8,22 +8,9 @@
  */
 import { assert } from "../core/assert.ts";
 import type { Query } from "./query.ts";
-import type { Row } from "./row.ts";
+import type { RowChange } from "./row.ts";
 import { type Batch, type ReadRequest, type ReadResult, View } from "./view.ts";
 import { ViewIndex } from "./view-index.ts";
-
-/** What happened to one row of a shard. */
-export interface RowChange {
-  readonly tenant: string;
-  readonly entity: string;
-  /** Grows with each change of the shard. */
-  readonly position: number;
-  readonly id: string;
-  /** The row as it was; undefined when there was none. */
-  readonly before: Row | undefined;
-  /** The row as it is; undefined when it is gone. */
-  readonly after: Row | undefined;
-}
 
 export type Told = (view: View, batch: Batch) => void;
 
@@ -72,14 +59,24 @@ export class Engine {
 
   /** A row has changed. `told` hears of every view whose subscribers are to be told. */
   change(change: RowChange, told: Told): void {
-    const { position, id, before, after } = change;
+    const { position, id, after } = change;
     assert(position > this.#position, "changes of a shard come in the order of their positions");
     this.#position = position;
-    this.#index.visit(change, before, after, (view) => {
+    this.#index.visit(change, (view) => {
       const batch = view.change(position, id, after);
       if (view.isHungry) this.#hungry.add(view);
       if (batch !== undefined) told(view, batch);
     });
+  }
+
+  /** All changes up to `position` are over, though nobody told of them: no view was loaded before. */
+  skipTo(position: number): void {
+    this.#position = Math.max(this.#position, position);
+  }
+
+  /** All changes up to it are over. */
+  get position(): number {
+    return this.#position;
   }
 
   /** The next view that wants to read, and what. */

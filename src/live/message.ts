@@ -18,7 +18,7 @@
  * Rules: SPEC.md, section V (V7, V8).
  */
 import { type ErrorCode, isErrorCode } from "../core/error.ts";
-import type { PeerName, ShardId, Timestamp } from "../core/units.ts";
+import type { ShardId, Timestamp } from "../core/units.ts";
 import type { Delta } from "./delta.ts";
 import type { LiveQuery } from "./query.ts";
 import { isRecord, isRowId, isVersion, type Row, type Scalar } from "./row.ts";
@@ -80,22 +80,6 @@ export type Answer =
     };
 
 export type LiveMessage = Control | Answer;
-
-/** Carries controls to the region of a name. False: it was not taken, and nothing is kept. */
-export interface ControlBus {
-  sendControl(region: PeerName, controls: readonly Control[]): boolean;
-}
-
-/** Carries deltas to the gateway of a name. False: they were not taken, and nothing is kept. */
-export interface DeltaBus {
-  sendDeltas(gateway: PeerName, answers: readonly Answer[]): boolean;
-}
-
-/** Where shards are. */
-export interface Membership {
-  /** The region of a shard; undefined while it has none that lives. */
-  regionOf(shard: ShardId): PeerName | undefined;
-}
 
 /** What a message takes in a post, about, in UTF-16 code units. */
 export function lengthOf(message: LiveMessage): number {

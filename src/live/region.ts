@@ -21,10 +21,10 @@ import { shardOf } from "../core/shard-of.ts";
 import type { FencingToken } from "../core/token.ts";
 import type { PeerName, ShardId } from "../core/units.ts";
 import { POST_LENGTH_TARGET, REGION_SUBSCRIPTIONS_MAX, WAITING_LENGTH_MAX } from "./bounds.ts";
-import { Engine, type RowChange } from "./engine.ts";
+import { Engine } from "./engine.ts";
 import { type Answer, type Control, lengthOf, rowLength } from "./message.ts";
 import { type Query, readQuery } from "./query.ts";
-import type { Row, Table } from "./row.ts";
+import type { Row, RowChange, Table } from "./row.ts";
 import type { Batch, ReadRequest, ReadResult, View } from "./view.ts";
 
 export interface RegionOptions {
@@ -180,6 +180,32 @@ export class LiveRegion {
     else for (const each of served.subscribers.get(view) ?? []) this.#feed(each);
   }
 
+  /** They cannot be read: whoever follows the view is told so, by a code. */
+  readRefused({ shard, view }: RegionRead, code: ErrorCode, reason: string): void {
+    const served = this.#served.get(shard);
+    if (served?.engine.has(view)) this.#refuseView(served, view, code, reason);
+  }
+
+  /** The position of the last change of a shard. */
+  positionOf(shard: ShardId): number {
+    return this.#served.get(shard)?.engine.position ?? 0;
+  }
+
+  /** Whether anybody still wants what would be read. */
+  isWanted({ shard, view }: RegionRead): boolean {
+    return this.#served.get(shard)?.engine.has(view) === true;
+  }
+
+  /** How many views a shard has. */
+  viewsOf(shard: ShardId): number {
+    return this.#served.get(shard)?.engine.size ?? 0;
+  }
+
+  /** Changes of a shard will be told behind this position: the first that anything was read at. */
+  startAt(shard: ShardId, position: number): void {
+    this.#served.get(shard)?.engine.skipTo(position);
+  }
+
   /** They could not be read: they will be wanted again. */
   readFailed({ shard, view }: RegionRead): void {
     const served = this.#served.get(shard);
@@ -275,10 +301,14 @@ export class LiveRegion {
   }
 
   #refuseOverfull(served: Served, view: View): void {
+    const message = "more rows match than a streamed query may have";
+    this.#refuseView(served, view, "BUFFER_FULL", message);
+  }
+
+  #refuseView(served: Served, view: View, code: ErrorCode, reason: string): void {
     for (const subscription of [...(served.subscribers.get(view) ?? [])]) {
       this.#drop(subscription);
-      const message = "more rows match than a streamed query may have";
-      this.#refuse(subscription.gateway, subscription.id, "BUFFER_FULL", message);
+      this.#refuse(subscription.gateway, subscription.id, code, reason);
     }
   }
 

@@ -12,10 +12,9 @@
  * Rules: SPEC.md, section V (V6).
  */
 import type { Refusal } from "../core/error.ts";
-import type { RowChange } from "./engine.ts";
 import { type Compare, compileOrder } from "./order.ts";
 import { compilePredicate } from "./predicate.ts";
-import type { Row, RowDraft, Scalar } from "./row.ts";
+import type { Row, RowChange, RowDraft, Scalar } from "./row.ts";
 import type { ReadRequest, ReadResult } from "./view.ts";
 
 /** Rows of one shard. */

@@ -45,6 +45,21 @@ export interface RowInput {
   readonly columns: Readonly<Record<string, Scalar>>;
 }
 
+/** What happened to one row of a shard. */
+export interface RowChange {
+  readonly tenant: string;
+  readonly entity: string;
+  /** Grows with each change of the shard. */
+  readonly position: number;
+  readonly id: string;
+  /** The row as it was; undefined when there was none. */
+  readonly before: Row | undefined;
+  /** Whether nobody knows what it was: it may concern every view of its entity. Default false. */
+  readonly isBeforeUnknown?: boolean;
+  /** The row as it is; undefined when it is gone. */
+  readonly after: Row | undefined;
+}
+
 export const ID_COLUMN = 0;
 
 const COLUMN_PATTERN = /^[A-Za-z][A-Za-z0-9_]{0,63}$/;

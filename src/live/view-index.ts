@@ -8,7 +8,7 @@
  * Rules: SPEC.md, section V (V5).
  */
 import type { Query, Test } from "./query.ts";
-import { ID_COLUMN, type Row, type Scalar } from "./row.ts";
+import { ID_COLUMN, type Row, type RowChange, type Scalar } from "./row.ts";
 import type { View } from "./view.ts";
 
 /** Values of one column under which one view stands. */
@@ -52,6 +52,14 @@ class Group {
     if (byValue.size === 0) this.#anchored.delete(anchor.column);
   }
 
+  visitAll(visit: (view: View) => void): void {
+    const views = new Set(this.#others);
+    for (const byValue of this.#anchored.values()) {
+      for (const anchored of byValue.values()) for (const view of anchored) views.add(view);
+    }
+    for (const view of views) visit(view);
+  }
+
   visit(before: Row | undefined, after: Row | undefined, visit: (view: View) => void): void {
     for (const view of this.#others) visit(view);
     for (const [column, byValue] of this.#anchored) {
@@ -82,14 +90,12 @@ export class ViewIndex {
     if (group?.isEmpty) this.#groups.delete(key);
   }
 
-  /** Visits each view that a row may concern that was `before` and is `after`, once. */
-  visit(
-    { tenant, entity }: { readonly tenant: string; readonly entity: string },
-    before: Row | undefined,
-    after: Row | undefined,
-    visit: (view: View) => void,
-  ): void {
-    this.#groups.get(keyOf(tenant, entity))?.visit(before, after, visit);
+  /** Visits each view that a change may concern, once. */
+  visit(change: RowChange, visit: (view: View) => void): void {
+    const { tenant, entity, before, after, isBeforeUnknown = false } = change;
+    const group = this.#groups.get(keyOf(tenant, entity));
+    if (isBeforeUnknown) group?.visitAll(visit);
+    else group?.visit(before, after, visit);
   }
 }
 

@@ -66,6 +66,8 @@ export class View {
   /** Changes since the read began that is under way. */
   #pending: Pending[] | undefined;
   #knownTo = 0;
+  /** All changes up to it were in the rows that were read last. */
+  #readAt = 0;
   #hasOverflown = false;
   /** What subscribers have, while the window is not exact. */
   #told: Row[] | undefined;
@@ -134,7 +136,8 @@ export class View {
         this.#pending.push({ position, id, row: belongs ? row : undefined });
       } else this.#hasOverflown = true; // [S4]
     }
-    if (!this.#isLoaded) return undefined;
+    // [V4] A source may have read what it has not told of yet.
+    if (!this.#isLoaded || position <= this.#readAt) return undefined;
     const { held, isComplete, limit } = this.#window;
     const told = !isComplete && held === limit ? this.#window.shown() : undefined;
     const deltas: Delta[] = [];
@@ -159,6 +162,7 @@ export class View {
     if (this.#hasOverflown || position < this.#knownTo) return undefined;
     const told = this.#isLoaded ? this.rows() : undefined;
     this.#window.load(rows, isComplete);
+    this.#readAt = position;
     let at = position;
     for (const change of pending) {
       if (change.position <= position) continue; // [V4] It is in the rows.

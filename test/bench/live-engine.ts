@@ -7,11 +7,11 @@
 import { Random } from "../../src/core/random.ts";
 import { shardOf } from "../../src/core/shard-of.ts";
 import type { Delta } from "../../src/live/delta.ts";
-import type { RowChange } from "../../src/live/engine.ts";
 import { compileOrder } from "../../src/live/order.ts";
 import { compilePredicate } from "../../src/live/predicate.ts";
 import { type Condition, type LiveQuery, type Query, readQuery } from "../../src/live/query.ts";
 import { LiveRegion } from "../../src/live/region.ts";
+import type { RowChange } from "../../src/live/row.ts";
 import { type Row, readDeclarations, type Scalar } from "../../src/live/row.ts";
 import { RowTable } from "../../src/live/row-table.ts";
 import { Window } from "../../src/live/window.ts";

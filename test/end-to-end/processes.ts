@@ -11,7 +11,7 @@ import { createServer } from "node:net";
 import { fileURLToPath } from "node:url";
 import { PeerApi } from "../../src/cli/peer-api.ts";
 import type { Allocation, Member } from "../../src/core/effect.ts";
-import type { MachineStatus } from "../../src/core/machine.ts";
+import type { PeerStatus } from "../../src/io/served-peer.ts";
 
 const CLI = fileURLToPath(new URL("../../dist/cli.js", import.meta.url));
 
@@ -31,6 +31,8 @@ export interface RunOptions {
   readonly nodeFlags?: readonly string[];
   /** What its shell limits it to, as `ulimit` takes it. */
   readonly limit?: string;
+  /** Whether it runs on a terminal, which `script` makes. Default false. */
+  readonly onTerminal?: boolean;
 }
 
 /** One process of the command line. */
@@ -47,14 +49,17 @@ export class Run {
   constructor(
     args: readonly string[],
     environment: Readonly<Record<string, string>> = {},
-    { nodeFlags = [], limit }: RunOptions = {},
+    { nodeFlags = [], limit, onTerminal = false }: RunOptions = {},
   ) {
     this.args = args;
     this.environment = environment;
     const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("HEARSAY_"));
     const command = [process.execPath, ...nodeFlags, CLI, ...args];
-    const [program = "", ...rest] =
+    const limited =
       limit === undefined ? command : ["bash", "-c", `ulimit ${limit}; exec "$0" "$@"`, ...command];
+    const [program = "", ...rest] = onTerminal
+      ? ["script", "-qfec", `exec ${limited.map(quoted).join(" ")}`, "/dev/null"]
+      : limited;
     this.child = spawn(program, rest, {
       stdio: ["ignore", "pipe", "pipe", ...(nodeFlags.length > 0 ? (["ipc"] as const) : [])],
       env: { ...Object.fromEntries(inherited), ...environment },
@@ -143,8 +148,8 @@ export class PeerRun extends Run {
     return this.#api;
   }
 
-  status(): Promise<MachineStatus> {
-    return this.api.ask("GET", "/v1/status") as Promise<MachineStatus>;
+  status(): Promise<PeerStatus> {
+    return this.api.ask("GET", "/v1/status") as Promise<PeerStatus>;
   }
 
   allocations(): Promise<Allocation[]> {
@@ -164,13 +169,19 @@ export class PeerRun extends Run {
   }
 }
 
+const quoted = (word: string): string => `'${word.replaceAll("'", "'\\''")}'`;
+
 /** The processes of one test. */
 export class Processes {
   readonly #runs = new Set<Run>();
 
   /** Runs any command. */
-  run(args: readonly string[], environment?: Readonly<Record<string, string>>): Run {
-    return this.#add(new Run(args, environment));
+  run(
+    args: readonly string[],
+    environment?: Readonly<Record<string, string>>,
+    options?: RunOptions,
+  ): Run {
+    return this.#add(new Run(args, environment, options));
   }
 
   /** Starts a peer, which may not serve yet. */
@@ -240,7 +251,7 @@ export async function until<T>(
   }
 }
 
-const summary = (status: MachineStatus): string => JSON.stringify(status);
+const summary = (status: PeerStatus): string => JSON.stringify(status);
 
 /** Ports that were free a moment ago. */
 export async function freePorts(count: number): Promise<number[]> {

@@ -17,8 +17,14 @@ export class FollowedWindow {
   /** The rows of a reset that have not come. */
   #awaited = 0;
   #changed: () => void = () => {};
+  readonly #onWhole: (window: FollowedWindow) => void;
 
-  constructor(deltas: AsyncIterable<LiveDelta>) {
+  /** `onWhole` hears of every moment at which the window is whole. */
+  constructor(
+    deltas: AsyncIterable<LiveDelta>,
+    onWhole: (window: FollowedWindow) => void = () => {},
+  ) {
+    this.#onWhole = onWhole;
     void this.#follow(deltas);
   }
 
@@ -85,7 +91,10 @@ export class FollowedWindow {
       case "lagged":
         this.lagged += 1;
     }
-    if (delta.at !== undefined) this.at = delta.at;
+    if (delta.at !== undefined) {
+      this.at = delta.at;
+      this.#onWhole(this);
+    }
     if (delta.at !== undefined || delta.type === "reset") this.#changed();
   }
 }

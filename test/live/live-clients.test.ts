@@ -1,7 +1,6 @@
 import { once } from "node:events";
 import { type ClientRequest, type IncomingMessage, request } from "node:http";
 import { describe, expect, test } from "vitest";
-import { WebSocket } from "ws";
 import { connect } from "../../src/client.ts";
 import { shardOf } from "../../src/core/shard-of.ts";
 import type { Authorise } from "../../src/live/shell/live-door.ts";
@@ -9,6 +8,7 @@ import type { Peer } from "../../src/peer.ts";
 import type { PeerOptions } from "../../src/peer-options.ts";
 import { isSettled, start, until } from "../peers.ts";
 import { FollowedWindow } from "./follower.ts";
+import { Socket } from "./live-socket.ts";
 import { DECLARATIONS } from "./rows.ts";
 
 const QUERY = { tenant: "t", entity: "task", limit: 3 };
@@ -27,45 +27,6 @@ const row = (id: string, tenant = "t") => ({
   id,
   columns: { priority: 1 },
 });
-
-/** A client of `ws /live`, which takes one message after the other. */
-class Socket {
-  readonly socket: WebSocket;
-  readonly #messages: Record<string, unknown>[] = [];
-  #wake: () => void = () => {};
-  closed: string | undefined;
-
-  constructor(peer: Peer, headers: Record<string, string> = {}) {
-    this.socket = new WebSocket(`ws://${peer.address}/live`, { headers, perMessageDeflate: false });
-    this.socket.on("message", (bytes: Buffer) => {
-      this.#messages.push(JSON.parse(bytes.toString()));
-      this.#wake();
-    });
-    this.socket.on("close", (code, reason) => {
-      this.closed = `${code} ${reason}`;
-      this.#wake();
-    });
-    this.socket.on("error", () => {});
-  }
-
-  async say(message: unknown): Promise<void> {
-    if (this.socket.readyState === WebSocket.CONNECTING) await once(this.socket, "open");
-    this.socket.send(typeof message === "string" ? message : JSON.stringify(message));
-  }
-
-  async next(): Promise<Record<string, unknown>> {
-    const timeout = AbortSignal.timeout(10_000);
-    while (this.#messages.length === 0) {
-      if (this.closed !== undefined) return { closed: this.closed };
-      if (timeout.aborted) throw new Error("No message came");
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-        timeout.addEventListener("abort", () => resolve(), { once: true });
-      });
-    }
-    return this.#messages.shift() as Record<string, unknown>;
-  }
-}
 
 /** A request whose answer is read as it comes. */
 function send(

@@ -233,6 +233,32 @@ describe("a failover", () => {
     expect(a.region.counts).toEqual({ subscriptions: 0, views: 0 });
   });
 
+  test("[V8, V13] a row that was seen and died with its region, unacknowledged, is gone under a higher token", () => {
+    const bus = new Bus(["a", "b", "c"]);
+    bus.give("a");
+    bus.write("a", "r1", of(1));
+    const [a, b] = [bus.peer("a"), bus.peer("b")];
+    const clients = [bus.subscribe("b", BY_PRIORITY), bus.subscribe("c", BY_PRIORITY)];
+    bus.settle(5);
+    for (const record of a.table.records("t", "task")) b.table.merge("t", "task", record);
+    bus.write("a", "lost", of(0)); // Told at once; no copy of it was made.
+    bus.settle(2);
+    for (const client of clients) expect(idsOf(client)).toEqual(["lost", "r1"]);
+    const seen = clients[0]?.at;
+    for (const peer of bus.peers) bus.cut(a, peer);
+    b.region.serve(SHARD, { token: 2, writer: "b" }, b.table.position);
+    for (const peer of [b, bus.peer("c")]) bus.learn(peer, "b");
+    bus.settle();
+    for (const client of clients) {
+      expect([idsOf(client), client.resets]).toEqual([["r1"], 2]);
+      expect(client.at?.token).toBe(2);
+    }
+    // And nobody gets it back by the position at which it was seen.
+    const late = bus.subscribe("c", BY_PRIORITY, seen);
+    bus.settle(5);
+    expect([idsOf(late), late.resets]).toEqual([["r1"], 1]);
+  });
+
   test("[V10] a region is asked for a few subscriptions at a time", () => {
     const bus = new Bus(["a", "b"]);
     bus.give("a");

@@ -13,7 +13,7 @@
 import { WebSocket } from "ws";
 import { type ErrorCode, HearsayError, isErrorCode } from "../../core/error.ts";
 import type { DialOptions } from "../../io/rpc-channel.ts";
-import { TLS_VERSION } from "../../io/tls.ts";
+import { isTlsRefusal, TLS_VERSION } from "../../io/tls.ts";
 import { Watcher } from "../../io/watcher.ts";
 import type { LiveDelta } from "../live-delta.ts";
 import type { LiveQuery } from "../query.ts";
@@ -75,6 +75,7 @@ export class LiveClient {
   #retry: NodeJS.Timeout | undefined;
   #retryMs = RETRY_MS;
   #attempts = 0;
+  #hasConnected = false;
   #last = 0;
   #isClosed = false;
 
@@ -95,7 +96,8 @@ export class LiveClient {
 
   /**
    * Follows a query, through losses of the connection. Ends with `signal`, with the iteration and when this
-   * client is closed; rejects with the code by which a peer refuses it.
+   * client is closed; rejects with the code by which a peer refuses it, with `AUTH_FAILED` for a certificate
+   * that is not trusted, and with `UNREACHABLE` when no address has answered even once.
    */
   subscribe(
     query: LiveQuery,
@@ -177,18 +179,30 @@ export class LiveClient {
     });
     this.#socket = socket;
     let refusal: HearsayError | undefined;
+    let reason = "it does not answer";
     socket.on("unexpected-response", (_request, response) => {
       refusal = refusalOf(response.statusCode ?? 500);
       response.resume();
       socket.terminate();
     });
-    socket.on("error", () => {}); // `close` follows.
+    socket.on("error", (error: Error & { code?: string }) => {
+      reason = error.code ?? error.message;
+      if (!isTlsRefusal(error)) return; // `close` follows.
+      refusal ??= new HearsayError("AUTH_FAILED", `Its certificate is refused: ${reason}`);
+    });
     socket.on("open", () => this.#opened(socket));
     socket.on("message", (bytes: Buffer) => this.#received(bytes));
-    socket.on("close", () => this.#closed(refusal));
+    socket.on("close", () => this.#closed(refusal ?? this.#unreachable(address, reason)));
+  }
+
+  /** Who has never been reached at any address is not waited for. */
+  #unreachable(address: string | undefined, reason: string): HearsayError | undefined {
+    if (this.#hasConnected || this.#attempts % this.#addresses.length !== 0) return undefined;
+    return new HearsayError("UNREACHABLE", `Cannot reach ${address}: ${reason}`);
   }
 
   #opened(socket: WebSocket): void {
+    this.#hasConnected = true;
     this.#retryMs = RETRY_MS;
     this.#attempts -= 1; // The address that answers is the first to be tried again.
     for (const [sub, each] of this.#subscriptions) {

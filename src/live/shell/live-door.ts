@@ -13,7 +13,7 @@ import type { ClientAccess, Scope } from "../../io/client-access.ts";
 import { includesScope } from "../../io/client-access.ts";
 import type { LiveQuery, Query } from "../query.ts";
 import { isRecord } from "../row.ts";
-import type { LiveService } from "./live-service.ts";
+import type { Feed, LiveService } from "./live-service.ts";
 
 /** How long the user's hook may take, in ms. */
 const HOOK_TIMEOUT_MS = 5000;
@@ -34,10 +34,15 @@ export interface LiveRequest {
 /** Says whether a client may have what it wants. May be asynchronous; what throws allows nothing. */
 export type Authorise = (request: LiveRequest) => boolean | Promise<boolean>;
 
+/** Queries that all clients of one token follow: a quarter of the shapes that a gateway has room for. */
+const TOKEN_SUBSCRIPTIONS_MAX = 16_384;
+
 export class LiveDoor {
   readonly #access: ClientAccess;
   readonly #service: LiveService;
   readonly #authorise: Authorise | undefined;
+  /** How many queries each token follows. */
+  readonly #followed = new Map<string, number>();
 
   constructor(access: ClientAccess, service: LiveService, authorise: Authorise | undefined) {
     this.#access = access;
@@ -51,6 +56,41 @@ export class LiveDoor {
     const { tenant, table, spec } = query;
     await this.#admit(request, "subscribe", tenant, table.entity, spec);
     return query;
+  }
+
+  /**
+   * Has a client follow a query that it may follow, until the feed is closed. Throws `RATE_LIMITED` where its
+   * token follows as many as one may, and like `LiveService.follow`.
+   */
+  follow(request: IncomingMessage, ...asked: Parameters<LiveService["follow"]>): Feed {
+    const { holder } = this.#access.grantOf(request);
+    if (holder === undefined) return this.#service.follow(...asked);
+    const count = this.#followed.get(holder) ?? 0;
+    if (count >= TOKEN_SUBSCRIPTIONS_MAX) {
+      const message = `Cannot subscribe: a token follows ${TOKEN_SUBSCRIPTIONS_MAX} queries at most`;
+      throw new HearsayError("RATE_LIMITED", message); // [S4]
+    }
+    const feed = this.#service.follow(...asked);
+    this.#followed.set(holder, count + 1);
+    let isOpen = true;
+    return {
+      get query() {
+        return feed.query;
+      },
+      take: () => feed.take(),
+      reanchor: (query) => feed.reanchor(query),
+      close: () => {
+        if (isOpen) this.#left(holder);
+        isOpen = false;
+        feed.close();
+      },
+    };
+  }
+
+  #left(holder: string): void {
+    const count = (this.#followed.get(holder) ?? 1) - 1;
+    if (count > 0) this.#followed.set(holder, count);
+    else this.#followed.delete(holder);
   }
 
   /** Rejects unless a client may write this row. */

@@ -14,7 +14,7 @@
  */
 import { once } from "node:events";
 import type { ServerResponse } from "node:http";
-import type { FastifyInstance } from "fastify";
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { HearsayError } from "../../core/error.ts";
 import { type LiveDelta, liveDeltas } from "../live-delta.ts";
 import type { LiveDoor } from "./live-door.ts";
@@ -50,32 +50,47 @@ export interface LiveRoutesOptions {
 /** Adds the routes to an API. */
 export function addLiveRoutes(app: FastifyInstance, { service, door }: LiveRoutesOptions): void {
   let streams = 0;
-  app.post("/v1/live", { bodyLimit: QUERY_BYTES_MAX }, async (request, reply) => {
+  const counted = async <T>(call: () => Promise<T>): Promise<T> => {
+    try {
+      return await call();
+    } catch (error) {
+      if (error instanceof HearsayError) service.countRefusal(error.code);
+      throw error;
+    }
+  };
+  const stream = async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
     const query = await door.query(request.raw, request.body); // [V11]
     if (streams >= STREAMS_MAX) {
       throw new HearsayError("RATE_LIMITED", `Cannot stream: ${STREAMS_MAX} clients are here`); // [S4]
     }
     const seen = request.headers["last-event-id"];
-    const stream = new EventStream(reply.raw);
+    const events = new EventStream(reply.raw);
     const resume = typeof seen === "string" && seen !== "" ? seen : undefined;
-    const feed = service.follow(query, () => stream.wake(), resume);
+    const feed = door.follow(request.raw, query, () => events.wake(), resume);
     reply.hijack();
     streams += 1;
     reply.raw.once("close", () => {
       streams -= 1;
       feed.close();
     });
-    void stream.run(feed);
-  });
+    void events.run(feed);
+  };
+  app.post("/v1/live", { bodyLimit: QUERY_BYTES_MAX }, (request, reply) =>
+    counted(() => stream(request, reply)),
+  );
   const rows = { bodyLimit: ROW_BYTES_MAX };
-  app.put("/v1/live/rows", rows, async (request) => {
-    await door.write(request.raw, "put", request.body);
-    return service.put(request.body as PutRow);
-  });
-  app.delete("/v1/live/rows", rows, async (request) => {
-    await door.write(request.raw, "delete", request.body);
-    return service.delete(request.body as DeleteRow);
-  });
+  app.put("/v1/live/rows", rows, ({ raw, body }) =>
+    counted(async () => {
+      await door.write(raw, "put", body);
+      return service.put(body as PutRow);
+    }),
+  );
+  app.delete("/v1/live/rows", rows, ({ raw, body }) =>
+    counted(async () => {
+      await door.write(raw, "delete", body);
+      return service.delete(body as DeleteRow);
+    }),
+  );
 }
 
 class EventStream {

@@ -1,7 +1,7 @@
 /**
  * Live queries on a peer: its gateway, its region, and the rows of its shards, as one service.
  *
- * It carries messages between the two pure machines and the posts of this peer, reads rows for the views
+ * It carries messages between the two pure machines and a bus (`bus.ts`), reads rows for the views
  * that want them, and hands news to whoever follows a query here. What one turn of the event loop brings is
  * dealt with when it is over, so that many changes travel in one post. Reads take their turn: a few
  * milliseconds of them, and then whatever else there is.
@@ -11,29 +11,27 @@
  *
  * Rules: SPEC.md, section V.
  */
-import { HearsayError, isErrorCode } from "../../core/error.ts";
+import { type ErrorCode, HearsayError, isErrorCode } from "../../core/error.ts";
 import { shardOf } from "../../core/shard-of.ts";
 import type { Instant, PeerName, ShardId } from "../../core/units.ts";
 import type { MessageContext } from "../../io/host-runner.ts";
+import type { LiveCounts } from "../../io/live-counts.ts";
 import type { Service, ServicePort } from "../../io/services.ts";
-import { type Body, decodeBody, encodeBody } from "../../wire/body.ts";
+import type { ItemStore } from "../../items/item-store.ts";
+import type { Body } from "../../wire/body.ts";
+import type { BusListener, CreateBus, LiveBus } from "../bus.ts";
 import { ClientQueue } from "../client-queue.ts";
 import { LiveGateway, type News } from "../gateway.ts";
 import { readPosition } from "../live-delta.ts";
-import {
-  type Answer,
-  type Control,
-  type ControlBus,
-  type DeltaBus,
-  readMessage,
-  wordsOf,
-} from "../message.ts";
 import { type LiveQuery, type Query, readQuery } from "../query.ts";
 import { LiveRegion } from "../region.ts";
-import type { ReplicatedRows, RowWrite } from "../replicated-rows.ts";
+import type { RowWrite } from "../replicated-rows.ts";
 import { isName, isRecord, isRowId, isVersion, type RowInput, type Table } from "../row.ts";
 import type { WriteOutcome, Written } from "../row-table.ts";
+import { LinkBus } from "./link-bus.ts";
+import type { RegionRows, SourceHooks } from "./region-rows.ts";
 import { RowKeeper, type RowKeeperOptions } from "./row-keeper.ts";
+import { SourceReader, type SourceReaderOptions } from "./source-reader.ts";
 
 /** How long reads may go on in one turn of the event loop, in ms. */
 const READS_MS = 4;
@@ -41,7 +39,12 @@ const READS_MS = 4;
 /** How long a write waits for its answer, in ms. */
 const WRITE_TIMEOUT_MS = 5000;
 
-export type LiveServiceOptions = RowKeeperOptions;
+export interface LiveServiceOptions extends Omit<RowKeeperOptions, "store"> {
+  /** Where rows are kept, or the source that they are read from. */
+  readonly rows: ItemStore | Pick<SourceReaderOptions, "source" | "onProblem">;
+  /** Makes what carries messages between gateways and regions. Default: the links between peers. */
+  readonly createBus?: CreateBus | undefined;
+}
 
 /** Whom a row belongs to, and the row. */
 export interface PutRow extends RowInput {
@@ -77,13 +80,14 @@ interface Follower {
 export class LiveService implements Service {
   readonly #options: LiveServiceOptions;
   readonly #gateway: LiveGateway;
-  readonly #keeper: RowKeeper;
-  readonly #rows: ReplicatedRows;
+  readonly #rows: RegionRows;
   #region: LiveRegion;
   readonly #port: ServicePort;
   readonly #followers = new Map<number, Follower>();
-  readonly #needed = new Set<PeerName>();
-  readonly #bus: ControlBus & DeltaBus;
+  /** What clients were told. */
+  readonly #told = { deltas: 0, resets: 0, lagged: 0 };
+  readonly #refused = new Map<ErrorCode, number>();
+  readonly #bus: LiveBus;
   #planned: NodeJS.Immediate | undefined;
   #timer: NodeJS.Timeout | undefined;
   #timerAt: Instant = Number.POSITIVE_INFINITY;
@@ -98,31 +102,27 @@ export class LiveService implements Service {
     };
     this.#gateway = new LiveGateway({ membership, shardCount });
     this.#region = new LiveRegion(options);
-    this.#keeper = new RowKeeper(options, {
-      serving: (shard, token, position) => {
-        this.#region.serve(shard, token, position);
-        this.#plan();
-      },
-      changed: (shard, change) => {
-        this.#region.changed(shard, change);
-        this.#plan();
-      },
-    });
-    this.#rows = this.#keeper.rows;
-    this.#bus = {
-      sendControl: (region, controls) => this.#post(region, controls),
-      sendDeltas: (gateway, answers) => this.#post(gateway, answers),
-    };
+    const { rows } = options;
+    const hooks = this.#rowsHooks();
+    this.#rows =
+      "source" in rows
+        ? new SourceReader({ ...options, ...rows }, hooks)
+        : new RowKeeper({ ...options, store: rows }, hooks);
+    const { createBus = (listener: BusListener) => new LinkBus(services, listener) } = options;
+    this.#bus = createBus(this.#busListener());
   }
 
-  /** How much this peer follows, and answers. */
-  get counts(): {
-    readonly clients: number;
-    readonly shapes: number;
-    readonly subscriptions: number;
-    readonly views: number;
-  } {
-    return { ...this.#gateway.counts, ...this.#region.counts };
+  /** How much this peer follows and answers, and what became of it. */
+  get counts(): LiveCounts {
+    const { clients, shapes } = this.#gateway.counts;
+    const { subscriptions: upstreams, views } = this.#region.counts;
+    const refused = Object.fromEntries(this.#refused);
+    return { subscriptions: clients, shapes, upstreams, views, ...this.#told, refused };
+  }
+
+  /** Counts something that a client was refused. */
+  countRefusal(code: ErrorCode): void {
+    this.#refused.set(code, (this.#refused.get(code) ?? 0) + 1);
   }
 
   /** Judges a query: throws `BAD_REQUEST`. */
@@ -153,8 +153,12 @@ export class LiveService implements Service {
       take: () => {
         const next = follower.queue.take();
         if (next !== "lagged") return next;
+        this.#told.lagged += 1;
         const all = this.#gateway.current(id);
-        if (all !== undefined) follower.queue.put(all);
+        if (all !== undefined) {
+          this.#told.resets += 1;
+          follower.queue.put(all);
+        }
         return next;
       },
       reanchor: (asked) => {
@@ -192,7 +196,7 @@ export class LiveService implements Service {
 
   /** The table says something new of a shard, or of a member. */
   viewChanged(shard: ShardId | undefined): void {
-    this.#keeper.viewChanged();
+    this.#rows.viewChanged();
     if (shard === undefined) return;
     this.#gateway.moved(shard);
     this.#plan();
@@ -204,7 +208,8 @@ export class LiveService implements Service {
     this.#isClosed = true;
     clearImmediate(this.#planned);
     clearTimeout(this.#timer);
-    this.#keeper.close();
+    this.#bus.close();
+    this.#rows.close();
     const refusal = { ok: false, code: "CLOSED", message: "The peer is closed" } as const;
     for (const { queue, wake } of this.#followers.values()) {
       queue.put({ type: "ended", refusal });
@@ -232,33 +237,49 @@ export class LiveService implements Service {
     return { ...outcome.written };
   }
 
-  onPost(from: PeerName, bytes: Uint8Array): void {
-    const words = decodeBody(bytes)?.body;
-    const now = this.#options.clock.now();
-    for (const each of Array.isArray(words) ? (words as readonly Body[]) : []) {
-      const message = readMessage(each);
-      if (message === undefined) continue; // Of a version that says more: it will not be answered.
-      if ("query" in message || message.type === "unsubscribe") {
-        this.#region.received(from, message);
-      } else this.#gateway.received(from, message, now);
-    }
-    this.#plan();
-  }
-
-  onOpen(): void {
-    this.#plan();
-  }
-
-  onLost(peer: PeerName): void {
-    this.#region.lost(peer);
-    this.#gateway.lost(peer);
-    this.#plan();
-  }
-
   onReset(): void {
     for (const region of [...this.#gateway.regions()]) this.#gateway.lost(region);
     this.#region = new LiveRegion(this.#options);
-    this.#needed.clear();
+    this.#bus.reset();
+  }
+
+  #rowsHooks(): SourceHooks {
+    const thenPlan =
+      <Arguments extends readonly unknown[]>(tell: (...all: Arguments) => void) =>
+      (...all: Arguments): void => {
+        tell(...all);
+        this.#plan();
+      };
+    return {
+      serving: thenPlan((shard, token, position) => this.#region.serve(shard, token, position)),
+      changed: thenPlan((shard, change) => this.#region.changed(shard, change)),
+      wasRead: thenPlan((read, result) => this.#region.rowsRead(read, result)),
+      refused: thenPlan((read, code, reason) => this.#region.readRefused(read, code, reason)),
+      startAt: (shard, position) => this.#region.startAt(shard, position),
+      positionOf: (shard) => this.#region.positionOf(shard),
+      isWanted: (read) => this.#region.isWanted(read),
+      viewsOf: (shard) => this.#region.viewsOf(shard),
+    };
+  }
+
+  #busListener(): BusListener {
+    return {
+      controls: (gateway, controls) => {
+        for (const control of controls) this.#region.received(gateway, control);
+        this.#plan();
+      },
+      deltas: (region, answers) => {
+        const now = this.#options.clock.now();
+        for (const answer of answers) this.#gateway.received(region, answer, now);
+        this.#plan();
+      },
+      opened: () => this.#plan(),
+      lost: (peer) => {
+        this.#region.lost(peer);
+        this.#gateway.lost(peer);
+        this.#plan();
+      },
+    };
   }
 
   #plan(): void {
@@ -274,7 +295,7 @@ export class LiveService implements Service {
     if (now >= this.#gateway.deadline()) this.#gateway.tick(now);
     this.#read(now);
     if (this.#port.view !== undefined) {
-      this.#needRegions(this.#port);
+      this.#bus.need(new Set(this.#gateway.regions()));
       for (const gateway of this.#region.ready()) this.#sendDeltas(gateway);
       for (const region of [...this.#gateway.ready()]) this.#sendControls(region, now);
     }
@@ -284,15 +305,16 @@ export class LiveService implements Service {
 
   #read(now: Instant): void {
     while (this.#options.clock.now() - now < READS_MS) {
+      if (!this.#rows.canRead) return; // The end of one brings the next turn.
       const read = this.#region.nextRead();
       if (read === undefined) return;
-      this.#region.rowsRead(read, this.#rows.read(read.shard, read.request));
+      this.#rows.read(read);
     }
     this.#plan(); // [V10] The others in the next turn.
   }
 
   #sendDeltas(gateway: PeerName): void {
-    while (this.#port.canPost(gateway)) {
+    while (this.#bus.canSend(gateway)) {
       const answers = this.#region.nextFrame(gateway);
       if (answers === undefined) return;
       this.#bus.sendDeltas(gateway, answers);
@@ -300,30 +322,10 @@ export class LiveService implements Service {
   }
 
   #sendControls(region: PeerName, now: Instant): void {
-    while (this.#port.canPost(region)) {
+    while (this.#bus.canSend(region)) {
       const controls = this.#gateway.nextFrame(region, now);
       if (controls === undefined) return;
       this.#bus.sendControl(region, controls);
-    }
-  }
-
-  #post(to: PeerName, messages: readonly (Control | Answer)[]): boolean {
-    const encoded = encodeBody(messages.map(wordsOf));
-    return "bytes" in encoded && this.#port.post(to, encoded.bytes) === true;
-  }
-
-  /** [N3] Links to the regions that are followed are kept, and no others. */
-  #needRegions(port: ServicePort): void {
-    const regions = new Set(this.#gateway.regions());
-    for (const region of regions) {
-      if (this.#needed.has(region)) continue;
-      this.#needed.add(region);
-      port.need(region);
-    }
-    for (const region of this.#needed) {
-      if (regions.has(region)) continue;
-      this.#needed.delete(region);
-      port.release(region);
     }
   }
 
@@ -334,7 +336,11 @@ export class LiveService implements Service {
       const { queue, wake } = follower;
       const wasEmpty = queue.isEmpty;
       queue.put(news);
-      if (news.type === "ended") this.#followers.delete(id);
+      if (news.type === "ended") {
+        this.#followers.delete(id);
+        this.countRefusal(news.refusal.code);
+      } else if (news.type === "reset") this.#told.resets += 1;
+      else this.#told.deltas += news.batch.deltas.length;
       if (wasEmpty) wake();
     }
   }
@@ -361,6 +367,10 @@ export class LiveService implements Service {
 
   async #write(tenant: string, entity: string, message: Body): Promise<Written> {
     this.#refuseIfClosed();
+    if ("source" in this.#options.rows) {
+      const why = "rows are written where they live, at their source";
+      throw new HearsayError("BAD_REQUEST", `Cannot write: ${why}`);
+    }
     const shard = `shard-${shardOf(tenant, entity, this.#options.shardCount)}`;
     const answer = await this.#port.ask(shard, message, WRITE_TIMEOUT_MS);
     if (isRecord(answer)) {

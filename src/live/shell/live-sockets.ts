@@ -20,7 +20,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
-import { HearsayError } from "../../core/error.ts";
+import { type ErrorCode, HearsayError } from "../../core/error.ts";
 import { FRAME_FRAGMENTS_MAX } from "../../core/limits.ts";
 import { answerOn, answerTo, FAULT } from "../../io/http-errors.ts";
 import { isAllowedOrigin, type Origins } from "../../io/origin.ts";
@@ -41,6 +41,12 @@ const SUBSCRIPTIONS_MAX = 1000;
 
 /** Calls of one client that have no answer yet. */
 const CALLS_MAX = 256;
+
+/** Refusals of one client between two looks at it: beyond it nothing more is looked at, and it is closed. */
+const REFUSALS_MAX = 1000;
+
+/** How long a client has to take a close frame, in ms. */
+const CLOSE_MS = 250;
 
 /** Bytes on the way to a client above which it is sent no more. */
 const BUFFERED_BYTES_HIGH = 262_144;
@@ -69,6 +75,7 @@ interface Client {
   /** Subscriptions that have something to say, and have to wait. */
   readonly waiting: Set<number>;
   calls: number;
+  refusals: number;
   /** What it had not read when it was looked at last, while it is sent nothing. */
   stalledAt: number | undefined;
   isAlive: boolean;
@@ -112,16 +119,13 @@ export class LiveSockets {
     this.#isClosed = true;
     clearInterval(this.#look);
     for (const client of [...this.#clients]) {
-      client.socket.close(GOING_AWAY, "CLOSED");
-      const { socket } = client;
-      setTimeout(() => socket.terminate(), 250).unref();
-      this.#forget(client);
+      this.#end(client, GOING_AWAY, "CLOSED");
     }
   }
 
   #accept(socket: WebSocket, request: IncomingMessage): void {
     const client: Client = {
-      ...{ socket, request, feeds: new Map(), waiting: new Set(), calls: 0 },
+      ...{ socket, request, feeds: new Map(), waiting: new Set(), calls: 0, refusals: 0 },
       ...{ stalledAt: undefined, isAlive: true },
     };
     this.#clients.add(client);
@@ -132,6 +136,7 @@ export class LiveSockets {
     });
     socket.on("close", () => this.#forget(client));
     socket.on("message", (bytes: Buffer, isBinary) => {
+      if (!this.#clients.has(client)) return; // It has been closed, and floods on.
       client.isAlive = true;
       const message = isBinary ? undefined : parse(bytes);
       if (message === undefined) socket.close(UNSUPPORTED, "BAD_REQUEST");
@@ -153,6 +158,12 @@ export class LiveSockets {
       } else throw new HearsayError("BAD_REQUEST", "Cannot do this: there is no such op");
     } catch (error) {
       const { code, message: text } = this.#refusalOf(error);
+      this.#options.service.countRefusal(code);
+      client.refusals += 1;
+      if (client.refusals > REFUSALS_MAX) {
+        this.#end(client, POLICY_VIOLATION, "RATE_LIMITED"); // [S4]
+        return;
+      }
       if (isNumber(call)) this.#say(client, { call, error: { code, message: text } });
       else {
         client.feeds.get(sub as number)?.close();
@@ -163,7 +174,7 @@ export class LiveSockets {
   }
 
   async #subscribe(client: Client, sub: number, message: Record<string, unknown>): Promise<void> {
-    const { service, door } = this.#options;
+    const { door } = this.#options;
     if (client.feeds.has(sub)) {
       throw new HearsayError("BAD_REQUEST", "Cannot subscribe: that number is in use");
     }
@@ -175,7 +186,7 @@ export class LiveSockets {
     const query = await door.query(client.request, message.query); // [V11]
     if (!client.feeds.has(sub) || !this.#clients.has(client)) return; // Given up meanwhile.
     const wake = (): void => this.#serve(client, sub);
-    client.feeds.set(sub, service.follow(query, wake, resumeOf(message.resume)));
+    client.feeds.set(sub, door.follow(client.request, query, wake, resumeOf(message.resume)));
     this.#say(client, { sub, subscribed: true });
     this.#serve(client, sub);
   }
@@ -223,6 +234,7 @@ export class LiveSockets {
       if (news === "lagged") this.#say(client, { sub, deltas: [{ type: "lagged" }] });
       else if (news.type === "ended") {
         const { code, message } = news.refusal;
+        feed.close();
         client.feeds.delete(sub);
         this.#say(client, { sub, ended: { code, message } });
         return;
@@ -234,11 +246,14 @@ export class LiveSockets {
     const { socket, waiting } = client;
     if (socket.readyState !== socket.OPEN) return;
     socket.send(JSON.stringify(message), () => {
-      if (waiting.size === 0 || socket.bufferedAmount > BUFFERED_BYTES_HIGH / 2) return;
+      if (socket.bufferedAmount > BUFFERED_BYTES_HIGH / 2) return;
+      if (socket.isPaused) socket.resume();
       const subs = [...waiting];
       waiting.clear();
       for (const sub of subs) this.#serve(client, sub);
     });
+    // [S4] Who does not read what it is answered is not listened to, either.
+    if (socket.bufferedAmount > BUFFERED_BYTES_HIGH) socket.pause();
   }
 
   #lookAtAll(): void {
@@ -252,6 +267,7 @@ export class LiveSockets {
         continue;
       }
       client.isAlive = false;
+      client.refusals = 0;
       socket.ping();
       try {
         this.#options.door.check(request);
@@ -261,6 +277,15 @@ export class LiveSockets {
     }
   }
 
+  /** Closes a client, and what it says from now on is not heard. */
+  #end(client: Client, status: number, reason: string): void {
+    const { socket } = client;
+    socket.close(status, reason);
+    socket.pause();
+    setTimeout(() => socket.terminate(), CLOSE_MS).unref();
+    this.#forget(client);
+  }
+
   #forget(client: Client): void {
     if (!this.#clients.delete(client)) return;
     for (const feed of client.feeds.values()) feed?.close();
@@ -268,7 +293,7 @@ export class LiveSockets {
     client.waiting.clear();
   }
 
-  #refusalOf(error: unknown): { readonly code: string; readonly message: string } {
+  #refusalOf(error: unknown): { readonly code: ErrorCode; readonly message: string } {
     if (error instanceof HearsayError) return error;
     this.#options.onFault(error);
     return { code: "HANDLER_FAILED", message: "Cannot answer: the peer has failed" };

@@ -18,9 +18,11 @@ import { othersIn } from "../../items/copies.ts";
 import { decodeMessage, readItemMessage } from "../../items/item-messages.ts";
 import type { ItemStore } from "../../items/item-store.ts";
 import { Items, type ItemsOptions } from "../../items/items.ts";
-import { ReplicatedRows, type RowsHooks } from "../replicated-rows.ts";
+import type { RegionRead } from "../region.ts";
+import { type Answered, ReplicatedRows, type RowWrite } from "../replicated-rows.ts";
 import type { Table } from "../row.ts";
 import { shardOfItem } from "../row-parts.ts";
+import type { RegionRows, RegionRowsHooks } from "./region-rows.ts";
 
 /** How often something may be due, in ms. */
 const TICK_MS = 250;
@@ -39,8 +41,10 @@ export interface RowKeeperOptions extends ItemsOptions {
   readonly onFault: (error: unknown) => void;
 }
 
-export class RowKeeper implements Service {
-  readonly rows: ReplicatedRows;
+export class RowKeeper implements RegionRows, Service {
+  readonly canRead = true;
+  readonly #hooks: RegionRowsHooks;
+  readonly #rows: ReplicatedRows;
   readonly #options: RowKeeperOptions;
   readonly #port: ServicePort;
   readonly #channels: Channels;
@@ -58,8 +62,9 @@ export class RowKeeper implements Service {
     this.#channels.flush();
   });
 
-  constructor(options: RowKeeperOptions, hooks: RowsHooks) {
+  constructor(options: RowKeeperOptions, hooks: RegionRowsHooks) {
     this.#options = options;
+    this.#hooks = hooks;
     const { services, store, clock, tables, onFault } = options;
     this.#port = services.register("rows", this);
     this.#channels = new Channels(this.#port, {
@@ -84,7 +89,7 @@ export class RowKeeper implements Service {
       due: () => this.#due(),
     };
     let items: Items | undefined;
-    this.rows = new ReplicatedRows(tables, hooks, (own) => {
+    this.#rows = new ReplicatedRows(tables, hooks, (own) => {
       items = new Items(port, store, own, options);
       return items;
     });
@@ -99,16 +104,25 @@ export class RowKeeper implements Service {
     this.#timer.unref();
   }
 
+  /** They are in memory: it is over at once. */
+  read(read: RegionRead): void {
+    this.#hooks.wasRead(read, this.#rows.read(read.shard, read.request));
+  }
+
+  write(shard: ShardId, write: RowWrite, answered: Answered): void {
+    this.#rows.write(shard, write, answered);
+  }
+
   close(): void {
     clearInterval(this.#timer);
   }
 
   onAcquire(shard: ShardId, { token, writer }: AcquireContext): void {
-    this.rows.acquired(shard, { token, writer }, this.#options.clock.now());
+    this.#rows.acquired(shard, { token, writer }, this.#options.clock.now());
   }
 
   onRelease(shard: ShardId): void {
-    this.rows.released(shard);
+    this.#rows.released(shard);
   }
 
   onPost(from: PeerName, body: Uint8Array): void {
@@ -125,7 +139,7 @@ export class RowKeeper implements Service {
 
   onReset(): void {
     this.#channels.reset();
-    this.rows.reset();
+    this.#rows.reset();
   }
 
   #replicasOf(shard: ShardId): PeerName[] {
