@@ -136,6 +136,7 @@ export class Peer extends Coordinator {
         publish: (shard, contribution) => this.publication(shard, contribution),
         depart: () => this.#depart(),
         addRoutes: (app) => this.live.addRoutes(app),
+        documents: () => this.#hosting,
       }),
       onPeerUpgrade: (request, socket, head) => {
         if (this.#life === undefined) socket.destroy();

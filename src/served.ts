@@ -18,6 +18,8 @@ export interface Served {
   publish(shard: ShardId, contribution: Contribution): Promise<Publication>;
   depart(): Promise<void>;
   addRoutes(app: FastifyInstance): void;
+  /** Undefined where no documents are hosted. */
+  documents(): { addRoutes(app: FastifyInstance): void } | undefined;
 }
 
 /** `Peer`, as far as it is asked. */
@@ -25,7 +27,7 @@ type Servable = ServedCoordinator &
   Omit<
     ServedPeer,
     | ("coordinator" | "sent" | "locate" | "publishFrequencies" | "watch" | "depart" | "leave")
-    | "addRoutes"
+    | ("addRoutes" | "hostsDocuments")
   > & {
     watch(options: { readonly signal: AbortSignal }): AsyncIterable<Change>;
     leave(): Promise<void>;
@@ -55,7 +57,11 @@ export function servedBy(peer: Servable, own: Served): ServedPeer {
     allocate: (shard, region, options) => peer.allocate(shard, region, options),
     release: (shard) => peer.release(shard),
     coordinator: peer,
-    addRoutes: (app) => own.addRoutes(app),
+    addRoutes: (app) => {
+      own.addRoutes(app);
+      own.documents()?.addRoutes(app);
+    },
+    hostsDocuments: () => own.documents() !== undefined,
     publishFrequencies: (shard, contribution) => own.publish(shard, contribution),
     globalDf: (terms) => peer.globalDf(terms),
     search: async (words, options) => peer.search(words, options),

@@ -1,7 +1,7 @@
 /**
  * What Yjs does with the updates of a document, where nothing of it is kept in memory.
  */
-import { applyUpdate, Doc, encodeStateAsUpdate } from "yjs";
+import { applyUpdate, Doc, decodeStateVector, encodeStateAsUpdate } from "yjs";
 
 /** A document from its updates. What depends on missing ones is left out of it until they come. */
 export function documentOf(parts: readonly Uint8Array[]): Doc {
@@ -30,6 +30,12 @@ export function difference(
   applyAll(doc, theirs, undefined);
   doc.destroy();
   return news;
+}
+
+/** Whether whoever has this state has seen anything that the other has not, by their state vectors. */
+export function isAhead(state: Uint8Array, other: Uint8Array): boolean {
+  const there = decodeStateVector(other);
+  return [...decodeStateVector(state)].some(([client, clock]) => clock > (there.get(client) ?? 0));
 }
 
 /** The same content as one update. */

@@ -20,10 +20,10 @@
  *
  * Rules: SPEC.md, Y1, Y2, Y7 and Y8.
  */
-import { applyUpdate, Doc, decodeStateVector, encodeStateAsUpdate, encodeStateVector } from "yjs";
+import { applyUpdate, Doc, encodeStateAsUpdate, encodeStateVector } from "yjs";
 import type { PeerName, ShardId } from "../core/units.ts";
 import { AwarenessStates } from "./awareness-states.ts";
-import { applyAll, documentOf } from "./contents.ts";
+import { applyAll, documentOf, isAhead } from "./contents.ts";
 import { DOCUMENT_BYTES_MAX } from "./limits.ts";
 import type { DocumentMessage } from "./messages.ts";
 
@@ -78,9 +78,10 @@ type Role =
       readonly region: PeerName;
       readonly sub: number;
       isSynced: boolean;
-      /** The last update that came, and the last edit that was sent. */
+      /** The last update that came, the last edit that was sent, and the last that is durable. */
       received: number;
       sent: number;
+      edited: number;
     };
 
 /** An edit that is not durable yet. */
@@ -253,6 +254,7 @@ export class Room {
         else this.#applyFromElsewhere(message.update);
         break;
       case "edited":
+        role.edited = message.number;
         this.acknowledged(message.number);
         break;
       case "awareness":
@@ -408,7 +410,8 @@ export class Room {
   #follow(region: PeerName): void {
     this.#detach();
     const sub = this.#port.nextSubscription();
-    this.#role = { type: "following", region, sub, isSynced: false, received: 0, sent: 0 };
+    const counts = { received: 0, sent: 0, edited: 0 };
+    this.#role = { type: "following", region, sub, isSynced: false, ...counts };
     this.#port.send(region, { type: "subscribe", sub, name: this.name, state: this.state() });
   }
 
@@ -422,7 +425,7 @@ export class Room {
     this.#applyFromElsewhere(update);
     if (this.#role !== role) return;
     role.isSynced = true;
-    if (this.#waiting.length > 0 || this.#isAheadOf(state)) {
+    if (this.#waiting.length > 0 || isAhead(this.state(), state)) {
       role.sent += 1;
       const missing = encodeStateAsUpdate(this.#doc, state);
       const number = role.sent;
@@ -435,14 +438,6 @@ export class Room {
       this.#port.send(role.region, { type: "aware", sub: role.sub, update: own });
     }
     for (const client of [...this.#clients]) client.ready();
-  }
-
-  #isAheadOf(state: Uint8Array): boolean {
-    const there = decodeStateVector(state);
-    for (const [client, clock] of decodeStateVector(this.state())) {
-      if (clock > (there.get(client) ?? 0)) return true;
-    }
-    return false;
   }
 
   /** It is nowhere for now: rooms that follow it look elsewhere. */
@@ -478,7 +473,9 @@ export class Room {
 
   /** An edit that changed nothing waits for what was there before it. */
   #judge(): void {
-    if (this.#role.type !== "hosting") return;
+    const role = this.#role;
+    if (role.type === "following" && role.edited >= role.sent) this.acknowledged(role.sent);
+    if (role.type !== "hosting") return;
     const { count, isWaiting } = this.#port.stored(this.shard, this.name);
     if (!isWaiting) this.acknowledged(count);
   }

@@ -8,7 +8,8 @@
  * Rules: SPEC.md, section Y.
  */
 import { HearsayError } from "../../core/error.ts";
-import type { PeerName, ShardId } from "../../core/units.ts";
+import { isLoopback } from "../../core/inquests.ts";
+import type { Address, PeerName, ShardId } from "../../core/units.ts";
 import type { Clock } from "../../io/clock.ts";
 import type { AcquireContext, MessageContext } from "../../io/host-runner.ts";
 import type { Service, ServicePort, Services } from "../../io/services.ts";
@@ -177,6 +178,18 @@ export class DocumentService implements Service {
     const shard = this.#port.view?.shardFor(document);
     if (shard === undefined) throw new HearsayError("NO_SHARDS", "No shard is registered");
     return this.#port.ask(shard, message);
+  }
+
+  /**
+   * Where pages may come from that members have served: whoever is at another machine's address that was a
+   * member's once may be anybody.
+   */
+  pageAddresses(): Address[] {
+    const { view, name } = this.#port;
+    const others = this.#others();
+    return (view?.members() ?? [])
+      .filter((peer) => peer.name === name || others.has(peer.name) || isLoopback(peer.address))
+      .map(({ address }) => address);
   }
 
   /** The documents of all shards, by name, and the shards that did not answer. */

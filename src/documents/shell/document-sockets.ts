@@ -16,7 +16,7 @@ import { HearsayError } from "../../core/error.ts";
 import { type ClientAccess, includesScope } from "../../io/client-access.ts";
 import { answerOn, answerTo, answerWith, FAULT } from "../../io/http-errors.ts";
 import { DOCUMENTS_PATH } from "../../io/http-server.ts";
-import { isAllowedOrigin, type Origins } from "../../io/origin.ts";
+import { isAllowedOrigin, isPageOf, type Origins } from "../../io/origin.ts";
 import {
   CLIENT_MESSAGE_BYTES_MAX,
   CLIENTS_MAX,
@@ -104,13 +104,21 @@ export class DocumentSockets {
   #judge(request: IncomingMessage): boolean {
     const { access, origins } = this.#options;
     if (this.#isClosed) throw new HearsayError("CLOSED", "Cannot connect: the peer is closing");
-    if (!isAllowedOrigin(request.headers, origins)) {
+    const { headers } = request;
+    if (!isAllowedOrigin(headers, origins) && !this.#isPageOfPeer(request)) {
       throw new HearsayError("FORBIDDEN", "Cannot connect from a page of another origin"); // [S2]
     }
     if (this.#sockets.size >= CLIENTS_MAX) {
       throw new HearsayError("RATE_LIMITED", `Cannot connect: there are ${CLIENTS_MAX} clients`);
     }
     return includesScope(access.scopeOf(request), "write");
+  }
+
+  /** The page that edits documents goes on at other peers than the one that it came from. */
+  #isPageOfPeer({ headers, socket }: IncomingMessage): boolean {
+    const { origins, service } = this.#options;
+    const scheme = "encrypted" in socket ? "https:" : "http:";
+    return origins === "same-host" && isPageOf(headers, scheme, service.pageAddresses());
   }
 
   #accept(socket: WebSocket, name: string, mayWrite: boolean): void {
