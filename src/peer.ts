@@ -399,7 +399,7 @@ export class Peer extends Coordinator {
       clock: SYSTEM_CLOCK,
       onFault: (error) => this.#failFatally(error),
       globalDf: (terms) => this.globalDf(terms),
-      publish: (shard, contribution) => this.publication(shard, contribution),
+      publish: (shard, contribution) => this.publishHosted(shard, contribution),
     });
   }
 

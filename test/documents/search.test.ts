@@ -71,6 +71,52 @@ test("[Y11] every peer finds the same documents in the same order, score by scor
   expect(await hits(b, "xylophone")).toEqual([]);
 });
 
+test("[D5, Y11] a document is found with a score as soon as it is indexed, before its words are counted", async () => {
+  const [a] = (await documentPeers("a")) as [Peer];
+  const handle = await a.documents.open("first");
+  handle.doc.getText("body").insert(0, "first words");
+  await handle.flush();
+  const scores: number[] = [];
+  await soon(() => {
+    void a.search("words").then(({ documents }) => {
+      if (documents[0] !== undefined) scores.push(documents[0].score);
+    });
+    return a.globalDf([]).documents === 1;
+  });
+  expect(scores.length).toBeGreaterThan(0); // Before its words are counted.
+  expect(new Set(scores)).toEqual(new Set([1]));
+  expect(a.idf("words").idf).toBe(1);
+  expect((await a.search("words")).documents[0]?.score).toBe(1);
+});
+
+test("[D1, Y11] what users publish of a shard counts beside its documents, whichever comes last", async () => {
+  const peers = await documentPeers("a b");
+  const [a, b] = peers as [Peer, Peer];
+  const { shard } = a.routeDocument("note");
+  const published = { documents: 2, terms: new Map([["words", 2]]) };
+  const counts = (peer: Peer) => {
+    const { documents, frequencies } = peer.globalDf(["words", "other"]);
+    return [documents, ...frequencies.values()];
+  };
+  const bothSay = (...expected: number[]) =>
+    soon(() => peers.every((peer) => counts(peer).join() === expected.join()));
+  await a.publishFrequencies(shard, published);
+  const handle = await a.documents.open("note");
+  const text = handle.doc.getText("body");
+  text.insert(0, "other words");
+  await bothSay(3, 3, 1);
+  await b.publishFrequencies(shard, { documents: 1, terms: new Map([["words", 1]]) });
+  await bothSay(2, 2, 1);
+  text.delete(0, 6);
+  await bothSay(2, 2, 0);
+  // The next region publishes what it finds, and what users said stays.
+  await a.allocate(shard, a.routeDocument("note").region === "a" ? "b" : "a");
+  text.insert(0, "other ");
+  await bothSay(2, 2, 1);
+  await a.documents.delete("note");
+  await bothSay(1, 1, 0);
+});
+
 test("[Y11] a search over HTTP says the same, and a wrong one is refused", async () => {
   const [a] = (await documentPeers("a")) as [Peer];
   await write(a);

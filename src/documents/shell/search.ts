@@ -125,7 +125,10 @@ export class Search {
   async search(words: string, limit: number): Promise<SearchResult> {
     const terms = [...new Set(wordsOf(words))].sort().slice(0, WORDS_MAX);
     const { documents, frequencies } = this.#port.globalDf(terms);
-    const weights = terms.map((term) => idfOf(documents, frequencies.get(term) ?? 0));
+    // [D5] What is in no frequencies yet is in a document that was just written: it weighs as if in one.
+    const weights = terms.map((term) =>
+      idfOf(Math.max(1, documents), Math.max(1, frequencies.get(term) ?? 0)),
+    );
     this.#lastQuery += 1;
     const query = this.#lastQuery;
     const waits = new Set(this.#port.regions());
