@@ -25,6 +25,7 @@ import {
 } from "../limits.ts";
 import { DocumentClient } from "./document-client.ts";
 import type { DocumentService } from "./document-service.ts";
+import { Trials } from "./trials.ts";
 
 /** How often clients are asked for a sign of life, in ms; who has given none until then is gone. */
 const PING_MS = 20_000;
@@ -51,6 +52,7 @@ export class DocumentSockets {
   });
   readonly #sockets = new Map<WebSocket, { isAlive: boolean }>();
   readonly #timer: NodeJS.Timeout;
+  readonly #trials = new Trials();
   #isClosed = false;
   #onEmpty: () => void = () => {};
 
@@ -89,6 +91,7 @@ export class DocumentSockets {
   async close(): Promise<void> {
     this.#isClosed = true;
     clearInterval(this.#timer);
+    this.#trials.close();
     if (this.#sockets.size === 0) return;
     for (const socket of this.#sockets.keys()) socket.close(GOING_AWAY);
     const stragglers = setTimeout(() => {
@@ -125,7 +128,7 @@ export class DocumentSockets {
     const { service, now, onFault } = this.#options;
     const life = { isAlive: true };
     this.#sockets.set(socket, life);
-    const client = new DocumentClient(socket, { mayWrite, now });
+    const client = new DocumentClient(socket, { mayWrite, now, trials: this.#trials });
     socket.on("error", () => {}); // `close` follows.
     socket.on("pong", () => {
       life.isAlive = true;
