@@ -28,7 +28,7 @@ import type { DeleteRow, Feed, LiveService, PutRow } from "./live/shell/live-ser
 import type { LiveSockets } from "./live/shell/live-sockets.ts";
 
 /** Where in a data directory rows are. */
-const ROWS_FOLDER = "rows";
+export const ROWS_FOLDER = "rows";
 
 type Deltas = AsyncIterableIterator<LiveDelta>;
 
