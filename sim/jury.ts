@@ -16,6 +16,7 @@ import { DurabilityChecker } from "./checkers/durability.ts";
 import { EntriesChecker } from "./checkers/entries.ts";
 import { ErasChecker } from "./checkers/eras.ts";
 import { ExchangesChecker } from "./checkers/exchanges.ts";
+import { FencesChecker } from "./checkers/fences.ts";
 import { FoundingChecker } from "./checkers/founding.ts";
 import { FrequenciesChecker } from "./checkers/frequencies.ts";
 import { HostingChecker } from "./checkers/hosting.ts";
@@ -97,6 +98,7 @@ export class Jury {
       ...[new DurabilityChecker(report), new SuspicionsChecker(report)],
       ...[new ExchangesChecker(report, now), new FoundingChecker(report, now, isCalm)],
       ...[new HostingChecker(report), new DetectionChecker(report, network, options)],
+      new FencesChecker(report),
       ...[this.spread, new ErasChecker(report), ticks, registry, this.frequencies, this.asks],
       new NamesChecker(report, now, has(HARMLESS)),
       new SidesChecker(report, now, () => network.cuts(), areSidesJudged),

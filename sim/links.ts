@@ -55,6 +55,8 @@ class SimulatedLink implements End {
   remote: string | undefined;
   /** Why this end closed it, if it did. */
   closedWith: CloseCode | undefined;
+  /** The machine has closed it, though that may wait for a disk. */
+  isGivenUp = false;
   readonly #peer: Process;
   readonly #owner: Owner;
   readonly #life: number;
@@ -154,10 +156,16 @@ export class SimulatedLinks implements Owner {
     return this.#links.get(link)?.connection;
   }
 
-  /** Whether this end has not closed a link. */
+  /** Whether the machine has not closed a link: it hears nothing over that any more. */
   isOpen(link: number): boolean {
     const known = this.#links.get(link);
-    return known !== undefined && known.closedWith === undefined;
+    return known !== undefined && !known.isGivenUp && known.closedWith === undefined;
+  }
+
+  /** The machine has closed a link: it will be performed. */
+  giveUp(link: number): void {
+    const known = this.#links.get(link);
+    if (known !== undefined) known.isGivenUp = true;
   }
 
   perform(effect: Extract<Effect, { type: "send" | "close" | "dial" }>): void {

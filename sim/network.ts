@@ -38,6 +38,8 @@ const SILENCE_SHARE = 0.03;
 const RESET_SHARE = 0.03;
 /** TCP waits about this long before it sends a lost segment again, in ms. */
 const RETRANSMIT_MS = 200;
+/** How many times the mean a delay takes at most once nothing is wrong any more: far below a silence. */
+const CALM_JITTERS = 5;
 
 export class Network implements Medium {
   readonly world: World;
@@ -119,7 +121,8 @@ export class Network implements Medium {
   delayMs(byteLength: number): number {
     const { delayMsMin, delayMsMean, bytesPerMs } = this.#options;
     const jitterMs = -delayMsMean * Math.log(1 - this.#random.unit());
-    return delayMsMin + jitterMs + byteLength / bytesPerMs;
+    const calmMs = this.#isCalm ? CALM_JITTERS * delayMsMean : Number.POSITIVE_INFINITY;
+    return delayMsMin + Math.min(jitterMs, calmMs) + byteLength / bytesPerMs;
   }
 
   /** What happens to a frame: undefined, a delay in ms, or worse. */
@@ -140,7 +143,7 @@ export class Network implements Medium {
     return this.#random.chance(duplicateProbability) ? 2 : 1;
   }
 
-  /** Ends loss and duplication. */
+  /** Ends loss, duplication, and delays by which a link looks dead. */
   calm(): void {
     this.#isCalm = true;
   }

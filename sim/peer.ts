@@ -299,6 +299,7 @@ export class SimulatedPeer {
     if (machine === undefined) return;
     const effects = machine.step(event, this.now, this.wallMs);
     if (effects[0]?.type === "persist") this.#changed();
+    for (const effect of effects) if (effect.type === "close") this.links.giveUp(effect.link);
     this.#isStepping = true;
     this.#effects.push(effects);
     this.#isStepping = false;

@@ -51,6 +51,9 @@ const whenSome = ({ options, core }: DetailedReport): string | undefined => {
 const whenHosted = ({ options }: DetailedReport): string | undefined =>
   options.hosts && options.workload.includes("ask") ? undefined : "nobody was asked";
 
+const whenServed = (report: DetailedReport): string | undefined =>
+  report.options.hosts ? whenSettled(report) : "nobody hosted anything";
+
 const whenFollowed = (report: DetailedReport): string | undefined => {
   const { hosts, workload } = report.options;
   return hosts && workload.includes("live") ? undefined : "nothing was followed";
@@ -110,6 +113,7 @@ export const RULES: Readonly<Record<string, Rule>> = {
   H2: rule("What a host gives away is what the next one gets", whenHosted),
   H3: rule("Messages come in order, and every sender is told", whenHosted),
   H4: rule("Every shard is served in the end", whenHosted),
+  H7: rule("Who serves in the end has the highest token that a host was told", whenServed),
   I11: rule("A message is handled once, or its sender knows no better", whenHosted),
   R1: rule("Documents are routed to registered shards only", ({ options }) =>
     options.workload.includes("route") ? undefined : "nothing was routed",

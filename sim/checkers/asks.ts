@@ -167,6 +167,7 @@ export class AsksChecker implements Checker {
     imported: Counts | undefined,
   ): void {
     const released = this.#released.get(shard);
+    this.#released.delete(shard); // What it has from now on is for its next release to tell.
     if (imported === undefined || released === undefined || released.peer !== from) return;
     const [given, taken] = [textOf(released.counts), textOf(imported)];
     if (given !== taken) {

@@ -7,7 +7,7 @@
  *
  * Two findings about single verdicts are judged besides. Nobody is suspected whom another one hears, as
  * far as few enough peers are there that everybody is asked. And a side that finds an address refusing
- * removes its peer at once only when it can reach a majority: else it may be the network that refuses.
+ * removes its peer at once only when it reaches as many as it takes to go on: else it may be the network that refuses.
  */
 import { type MemberState, VERDICTS } from "../../src/core/membership.ts";
 import type { Entry, MapEntries } from "../../src/core/message.ts";
@@ -15,6 +15,7 @@ import type { Checker, Report } from "../checker.ts";
 import type { Network } from "../network.ts";
 import type { RunOptions } from "../options.ts";
 import type { SimulatedPeer } from "../peer.ts";
+import { goesOn } from "./downing.ts";
 
 /** How long somebody who can be reached may be dead to another one, in ms. */
 const FALSE_DEATH_MS_MAX = 10_000;
@@ -40,7 +41,7 @@ interface Pair {
   deadSince: number | undefined;
   /** Since when the other is down or hangs while this one is well and goes on. */
   missedSince: number | undefined;
-  /** How often this one has suspected the other. */
+  /** How often this one has suspected the other by mistake. */
   suspicions: number;
 }
 
@@ -82,8 +83,7 @@ export class DetectionChecker implements Checker {
   }
 
   persisted(peer: SimulatedPeer, maps: readonly MapEntries[]): void {
-    const isCloned = this.#options.faults.includes("clone");
-    if (isCloned || (peer.options.diskMs ?? 0) > 0) return;
+    if (this.#options.faults.includes("clone")) return;
     for (const { map, entries } of maps) {
       if (map !== VERDICTS) continue;
       for (const entry of entries) {
@@ -120,11 +120,14 @@ export class DetectionChecker implements Checker {
   #said(peer: SimulatedPeer, { key, value }: Entry): void {
     const [subject = ""] = key.split("/");
     const [kind, , , , why] = Array.isArray(value) ? value : [];
-    if (kind === "suspect") {
-      this.#pair(peer.name, subject).suspicions += 1;
-      this.#judgeSuspicion(peer, subject);
-    }
-    if (kind === "removed" && `${why}`.startsWith("nothing listens")) this.#judgeEnd(peer, subject);
+    const pair = this.#pair(peer.name, subject);
+    // A suspicion of somebody who is down is no mistake, and costs no patience.
+    if (kind === "suspect" && pair.missedSince === undefined) pair.suspicions += 1;
+    if ((peer.options.diskMs ?? 0) > 0) return; // What was so when it was said is not known any more.
+    if (kind === "suspect") this.#judgeSuspicion(peer, subject);
+    // Those whose deaths have stood for long are removed by whoever goes on, whatever they died of.
+    const isAtOnce = `${why}`.startsWith("nothing listens") && !`${why}`.includes(", and so for ");
+    if (kind === "removed" && isAtOnce) this.#judgeEnd(peer, subject);
   }
 
   /** [F3] Somebody whom both hear would have said so. */
@@ -133,13 +136,17 @@ export class DetectionChecker implements Checker {
     const { lossProbability, delayMsMean } = this.#options;
     if (lossProbability > 0 || this.#peers.length > ASKED_MAX) return;
     if (delayMsMean * SLOW_FRAME > peer.options.timings.probeTimeoutMs) return;
-    const isGood = (one: string, other: string): boolean => {
-      const { wellSince } = this.#pair(one, other);
-      return wellSince !== undefined && now - wellSince > GOOD_MS;
+    const isGood = (one: SimulatedPeer, other: SimulatedPeer): boolean => {
+      const { wellSince } = this.#pair(one.name, other.name);
+      // What went wrong since it was looked at last is seen now.
+      return wellSince !== undefined && now - wellSince > GOOD_MS && this.#isReached(one, other);
     };
-    const heard = this.#peers.find(({ name, machine }) => {
-      const isWitness = name !== peer.name && name !== subject && machine?.isReady === true;
-      return isWitness && isGood(peer.name, name) && isGood(name, subject);
+    const accused = this.#peers.find(({ name }) => name === subject);
+    if (accused === undefined) return;
+    const heard = this.#peers.find((witness) => {
+      const isWitness =
+        witness !== peer && witness !== accused && witness.machine?.isReady === true;
+      return isWitness && isGood(peer, witness) && isGood(witness, accused);
     });
     if (heard === undefined) return;
     this.#report("F3", `${peer.name} suspects ${subject}, whom ${heard.name} hears`);
@@ -161,11 +168,7 @@ export class DetectionChecker implements Checker {
       return name === peer.name || (other !== undefined && this.#isReached(peer, other));
     };
     const here = counted.filter((member) => member.name !== subject && isHere(member));
-    const [lowest] = counted; // They come by name.
-    const hasLowest = here.some(({ name }) => name === lowest?.name);
-    if (2 * here.length > counted.length || (2 * here.length === counted.length && hasLowest)) {
-      return;
-    }
+    if (goesOn(peer.options.downing, here, counted)) return;
     const share = `${here.length} of ${counted.length}`;
     this.#report("F5", `${peer.name} removes ${subject} and reaches ${share} members`);
   }

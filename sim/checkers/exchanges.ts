@@ -94,7 +94,7 @@ export class ExchangesChecker implements Checker {
     if (event.type !== "received" || own === undefined) return;
     const remote = this.#remotes.get(`${own} ${event.link}`);
     const connection = peer.links.connectionOf(event.link);
-    if (remote === undefined || connection === undefined) return;
+    if (remote === undefined || connection === undefined || !peer.links.isOpen(event.link)) return;
     const way = this.#wayOf(connection);
     const ends = { own: `${way} ${own}`, remote: `${way} ${remote}` };
     for (const message of event.messages) {
@@ -186,10 +186,10 @@ export class ExchangesChecker implements Checker {
       if (timestampMs(time) > latestMs || !isSame(theirs(map, key), holding)) continue;
       const has = mine(map, key);
       if (has === undefined && mayForget(map, holding)) continue;
-      // [F1] Nor is a verdict kept that counts for nobody.
+      // [F1] Nor is a verdict kept that counts for nobody, though it be the newer one of an accuser.
       const row = map === VERDICTS ? mine(MEMBERS, key.slice(0, key.indexOf("/"))) : undefined;
       const keeps = map !== VERDICTS || peer.machine?.view.membership.wouldKeep(holding, row);
-      if (has === undefined && keeps !== true) continue;
+      if (keeps !== true) continue;
       if (has === undefined || compareStamps(has, holding) < 0) {
         this.#report("G4", `${peer.name} lacks ${map} ${key} after an exchange with ${other.name}`);
         return;

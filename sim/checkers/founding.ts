@@ -8,6 +8,7 @@ import { timestampMs } from "../../src/core/clock.ts";
 import type { Change } from "../../src/core/effect.ts";
 import { FOUNDING_KEY, SETTINGS } from "../../src/core/founding.ts";
 import { compareStamps } from "../../src/core/lww-map.ts";
+import { MEMBERS } from "../../src/core/membership.ts";
 import type { Entry, MapEntries } from "../../src/core/message.ts";
 import type { Stamp } from "../../src/core/units.ts";
 import type { Checker, Report } from "../checker.ts";
@@ -123,10 +124,17 @@ export class FoundingChecker implements Checker {
     const usedMs = peer.machine?.wallMs ?? 0;
     const latestMs = Math.min(wallMs, peer.wallMs, usedMs) + maxDriftMs;
     const mayForget = forgetting(peer.machine?.entries() ?? []);
+    // [M5] A row that was forgotten elsewhere is not to be had, and the one that follows it may be on its way.
+    const isRenewed = (place: string): boolean =>
+      [...this.#held.values()].some((held) => {
+        return (held.get(place)?.since ?? 0) > startedAt - exchangeTimeoutMs;
+      });
     const lacks = (held: Holdings) =>
       [...held].some(([place, stamp]) => {
         const [map = ""] = place.split(" ");
-        if (!own.has(place) && mayForget(map, stamp)) return false;
+        if (!own.has(place) && (mayForget(map, stamp) || (map === MEMBERS && isRenewed(place)))) {
+          return false;
+        }
         if (stamp.since > startedAt - exchangeTimeoutMs || timestampMs(stamp.time) > latestMs) {
           return false;
         }

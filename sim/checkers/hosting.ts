@@ -15,6 +15,7 @@ import { SHARDS } from "../../src/core/registry.ts";
 import { ALLOCATIONS, regionOf } from "../../src/core/view.ts";
 import type { Checker, Report } from "../checker.ts";
 import type { SimulatedPeer } from "../peer.ts";
+import { goesOn } from "./downing.ts";
 
 /** An allocation that a peer wrote in the step under way. */
 interface Written {
@@ -72,7 +73,7 @@ export class HostingChecker implements Checker {
     // Who leaves counts no longer once it has given its shards away.
     const isLeft = peer.machine?.view.membership.get(peer.name)?.status === "left";
     if (written.length === 0 || isLeft) return;
-    if (peer.options.downing !== "off") this.#judgeSide(peer);
+    if (peer.options.downing !== "off" && !isBeforeNews(event)) this.#judgeSide(peer);
   }
 
   #seen(peer: SimulatedPeer, { key: shard, value, writer }: Entry): void {
@@ -122,20 +123,8 @@ export class HostingChecker implements Checker {
   }
 }
 
-function goesOn(
-  downing: string,
-  here: readonly MemberState[],
-  counted: readonly MemberState[],
-): boolean {
-  const [all, some] = [counted.length, here.length];
-  const [lowest] = counted; // They come by name.
-  const isMost =
-    2 * some > all || (2 * some === all && lowest !== undefined && here.includes(lowest));
-  if (downing === "majority") return isMost;
-  const quorum = Number(downing.split("=")[1]);
-  if (downing !== "oldest") return some >= quorum && (isMost || all < 2 * quorum);
-  const ages = counted.map(({ row }) => row.joined);
-  const hasOldest = here.some(({ row }) => row.joined === Math.min(...ages));
-  if (all <= 2) return hasOldest;
-  return hasOldest ? some >= 2 : some === all - 1;
+/** Whether what was written may follow from the start of a frame, before the rest took the majority away. */
+function isBeforeNews(event: MachineEvent): boolean {
+  const messages = event.type === "received" ? event.messages : [];
+  return messages.findIndex((message) => "maps" in message) > 0;
 }

@@ -25,6 +25,8 @@ interface Life {
   /** Time in which it took no step though it should have, and when that was last. */
   lateMs: number;
   lateAt: number;
+  /** Its last step before that, by the same clock as what it heard. */
+  beforeAt: number;
   /** The life of a peer that each link leads to, and when it was last heard. */
   readonly links: Map<number, { readonly remote: string; heardAt: number }>;
   readonly heardAt: Map<string, number>;
@@ -44,6 +46,7 @@ export class SuspicionsChecker implements Checker {
     if ((peer.options.diskMs ?? 0) > 0) return;
     this.#lives.set(peer, {
       ...{ startedAt: peer.now, steppedAt: peer.now, lateMs: 0, lateAt: -Infinity },
+      beforeAt: peer.now,
       ...{ links: new Map(), heardAt: new Map(), suspicions: new Map() },
     });
   }
@@ -52,7 +55,10 @@ export class SuspicionsChecker implements Checker {
     const life = this.#lives.get(peer);
     if (life === undefined) return;
     const awakeAt = awakeNow(peer, life);
-    if (peer.now - awakeAt > life.lateMs + 1) life.lateAt = peer.now;
+    if (peer.now - awakeAt > life.lateMs + 1) {
+      life.lateAt = peer.now;
+      life.beforeAt = life.steppedAt - life.lateMs;
+    }
     life.lateMs = peer.now - awakeAt;
     life.steppedAt = peer.now;
     if (event.type === "link-closed") life.links.delete(event.link);
@@ -83,9 +89,12 @@ export class SuspicionsChecker implements Checker {
   #judge(peer: SimulatedPeer, life: Life, { key, value }: Entry): void {
     const [subject = ""] = key.split("/");
     if (!Array.isArray(value) || value[0] !== "suspect") return;
-    const silentMs = awakeNow(peer, life) - (life.heardAt.get(`${value[2]}`) ?? life.startedAt);
-    // Who was late a moment ago knows that it is slow, and is twice as patient or more.
-    const isSlow = peer.now - life.lateAt < peer.options.timings.silenceMs;
+    const heardAt = life.heardAt.get(`${value[2]}`) ?? life.startedAt;
+    const silentMs = awakeNow(peer, life) - heardAt;
+    // Who was late a moment ago knows that it is slow, and is twice as patient or more, unless it had asked
+    // the others by then.
+    const isLate = peer.now - life.lateAt < peer.options.timings.silenceMs;
+    const isSlow = isLate && !isLong(peer, life.beforeAt - heardAt);
     if (!isLong(peer, isSlow ? silentMs / 2 : silentMs)) {
       const late = isSlow ? `, ${(peer.now - life.lateAt).toFixed(0)} ms after it was late` : "";
       const silent = `silent for ${silentMs.toFixed(0)} ms`;

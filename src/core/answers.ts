@@ -6,21 +6,24 @@
  * link never grows to where the link would be given up. What waits is bounded. Who asked for more is told
  * that its message was handled and its answer is lost.
  *
- * An answer goes over the link by which its question came; where that has ended, over any other to the
- * same life of the peer.
+ * Answers are for a life of a peer and not for a link: one goes over the link by which its question came,
+ * and where that has ended, over any other. There may be none here yet, since links are closed as
+ * duplicates of others that open later; then answers wait for one, as long as a dial may take.
  *
- * Rules: SPEC.md, H3 and S4.
+ * Rules: SPEC.md, G7, H3 and S4.
  */
 import { ANSWER_BYTES_BURST, ANSWER_BYTES_WAITING_MAX } from "./limits.ts";
 import type { Link } from "./link.ts";
 import type { Answer } from "./message.ts";
 import type { PeerState } from "./peer-state.ts";
-import type { Incarnation, LinkId } from "./units.ts";
+import type { Incarnation, Instant, LinkId } from "./units.ts";
 
 interface Lane {
   /** Bytes since the last pulse. */
   bytes: number;
   readonly waiting: Answer[];
+  /** No link is there: how long one is waited for. */
+  untilAt: Instant | undefined;
 }
 
 /** What an answer takes besides its body, about. */
@@ -28,52 +31,79 @@ const ANSWER_BYTES = 32;
 
 export class Answers {
   readonly #state: PeerState;
-  readonly #lanes = new Map<LinkId, Lane>();
+  readonly #lanes = new Map<Incarnation, Lane>();
   #waitingBytes = 0;
+  #linkChanges = 0;
 
   constructor(state: PeerState) {
     this.#state = state;
   }
 
   send(link: LinkId, incarnation: Incarnation, answer: Answer): void {
-    const { links } = this.#state;
-    const asked = links.get(link);
-    const target = asked?.isClosing === false ? asked : links.to(incarnation);
-    if (target === undefined) return; // The end of the link has told whoever asked.
-    const lane = this.#lanes.get(target.id) ?? { bytes: 0, waiting: [] };
-    this.#lanes.set(target.id, lane);
-    if (lane.waiting.length > 0 || !hasRoom(target, lane)) this.#hold(target, lane, answer);
-    else this.#send(target, lane, answer);
+    const asked = this.#state.links.get(link);
+    const target = asked?.isClosing === false ? asked : this.#state.links.to(incarnation);
+    const lane = this.#lanes.get(incarnation) ?? { bytes: 0, waiting: [], untilAt: undefined };
+    this.#lanes.set(incarnation, lane);
+    if (target !== undefined && lane.waiting.length === 0 && hasRoom(target, lane)) {
+      this.#send(target, lane, answer);
+    } else this.#hold(target, lane, answer);
+  }
+
+  /** A link to a life of a peer has ended, and the other end has given up what was to come over it. */
+  lost(incarnation: Incarnation): void {
+    if (this.#state.links.to(incarnation) === undefined) this.#drop(incarnation);
+  }
+
+  /** Sends what waited for a link that is there now. */
+  settle(): void {
+    const { changes } = this.#state.links;
+    if (this.#lanes.size === 0 || changes === this.#linkChanges) return;
+    this.#linkChanges = changes;
+    for (const [incarnation, lane] of this.#lanes) {
+      const link = this.#state.links.to(incarnation);
+      if (link !== undefined && lane.untilAt !== undefined) this.#release(link, lane);
+    }
   }
 
   /** A while has passed: more may be sent. */
   pulse(): void {
-    for (const [id, lane] of this.#lanes) {
-      const link = this.#state.links.get(id);
-      if (link === undefined || link.isClosing) this.#drop(id, lane);
-      else this.#release(link, lane);
+    const { links, now } = this.#state;
+    for (const [incarnation, lane] of this.#lanes) {
+      const link = links.to(incarnation);
+      lane.bytes = 0;
+      if (link !== undefined) this.#release(link, lane);
+      else if (now >= (this.#patience(lane) ?? now)) this.#drop(incarnation);
+      if (lane.waiting.length === 0 && lane.bytes === 0) this.#lanes.delete(incarnation);
     }
   }
 
   /** Says of all that waits that it is lost: this peer is about to close its links. */
   flush(): void {
-    for (const [id, lane] of this.#lanes) {
-      const link = this.#state.links.get(id);
-      if (link === undefined || link.isClosing) continue;
-      for (const answer of lane.waiting) this.#lose(link, answer);
-      lane.waiting.length = 0;
+    for (const [incarnation, lane] of this.#lanes) {
+      const link = this.#state.links.to(incarnation);
+      if (link !== undefined) for (const answer of lane.waiting) this.#lose(link, answer);
     }
+    this.#lanes.clear();
     this.#waitingBytes = 0;
   }
 
+  /** Until when a lane with answers, and without a link, waits for one. */
+  #patience(lane: Lane): Instant | undefined {
+    const { now, timings } = this.#state;
+    if (lane.waiting.length > 0) lane.untilAt ??= now + timings.dialTimeoutMs;
+    return lane.untilAt;
+  }
+
   #release(link: Link, lane: Lane): void {
-    lane.bytes = 0;
-    while (lane.waiting.length > 0 && hasRoom(link, lane)) {
-      const answer = lane.waiting.shift() as Answer;
+    lane.untilAt = undefined;
+    let count = 0;
+    for (const answer of lane.waiting) {
+      if (!hasRoom(link, lane)) break;
+      count += 1;
       this.#waitingBytes -= bytesOf(answer);
       this.#send(link, lane, answer);
     }
-    if (lane.bytes === 0) this.#lanes.delete(link.id);
+    lane.waiting.splice(0, count);
   }
 
   #send(link: Link, lane: Lane, answer: Answer): void {
@@ -81,13 +111,12 @@ export class Answers {
     this.#state.send(link, answer);
   }
 
-  #hold(link: Link, lane: Lane, answer: Answer): void {
+  #hold(link: Link | undefined, lane: Lane, answer: Answer): void {
     if (this.#waitingBytes + bytesOf(answer) <= ANSWER_BYTES_WAITING_MAX) {
       this.#waitingBytes += bytesOf(answer);
       lane.waiting.push(answer);
-      return;
-    }
-    this.#lose(link, answer); // [S4]
+      if (link === undefined) this.#patience(lane);
+    } else if (link !== undefined) this.#lose(link, answer); // [S4]
   }
 
   /** Said at once, since it is short. */
@@ -97,9 +126,11 @@ export class Answers {
     this.#state.send(link, { type: "answer", ask: answer.ask, outcome });
   }
 
-  #drop(id: LinkId, lane: Lane): void {
-    for (const answer of lane.waiting) this.#waitingBytes -= bytesOf(answer);
-    this.#lanes.delete(id);
+  #drop(incarnation: Incarnation): void {
+    for (const answer of this.#lanes.get(incarnation)?.waiting ?? []) {
+      this.#waitingBytes -= bytesOf(answer);
+    }
+    this.#lanes.delete(incarnation);
   }
 }
 

@@ -83,10 +83,16 @@ export class FailureDetector {
   #grace(): number {
     const { silenceMs, heartbeatMs } = this.#timings;
     const floorMs = silenceMs - heartbeatMs;
-    const samples = this.#lateMs.subarray(0, Math.min(this.#count, SAMPLES));
-    if (samples.length === 0) return floorMs;
-    const mean = samples.reduce((sum, late) => sum + late, 0) / samples.length;
-    const variance = samples.reduce((sum, late) => sum + (late - mean) ** 2, 0) / samples.length;
+    const count = Math.min(this.#count, SAMPLES);
+    if (count === 0) return floorMs;
+    let sum = 0;
+    let squares = 0;
+    for (let index = 0; index < count; index += 1) sum += this.#lateMs[index] as number;
+    const mean = sum / count;
+    for (let index = 0; index < count; index += 1) {
+      squares += ((this.#lateMs[index] as number) - mean) ** 2;
+    }
+    const variance = squares / count;
     const likelyMs = mean + DEVIATIONS * Math.sqrt(variance);
     return Math.min(Math.max(floorMs, likelyMs), floorMs + silenceMs);
   }

@@ -62,6 +62,16 @@ interface Passed {
   sentTo: Incarnation | undefined;
 }
 
+/** A response that waits for a link. */
+interface Unsent {
+  readonly incarnation: Incarnation;
+  readonly response: ResponseMessage;
+  readonly untilAt: Instant;
+}
+
+/** Responses that wait for links. Few calls are passed on at any time; whoever is beyond has its time-out. */
+const UNSENT_MAX = 1024;
+
 export interface ForwardingHooks {
   /** Dials a member that a request waits for. */
   dial(address: Address, carrier: PeerName): void;
@@ -78,6 +88,8 @@ export class Forwarding {
   readonly #dialling = new Set<PeerName>();
   /** How many requests of each life of a peer wait here. */
   readonly #passedFor = new Map<Incarnation, number>();
+  /** Responses to lives of peers to which no link is here at the moment, those that came first first. */
+  #unsent: Unsent[] = [];
   #lastRequest = 0;
   /** Not later than the earliest deadline. */
   #dueAt: Instant = Number.POSITIVE_INFINITY;
@@ -128,11 +140,17 @@ export class Forwarding {
 
   /** Sends an outcome back to the peer that passed the call on. */
   respond(caller: Extract<Caller, { type: "peer" }>, outcome: Outcome): void {
-    const link = this.#state.links.to(caller.incarnation);
-    if (link === undefined) return; // It has been told by the end of the link.
+    const { links, now, timings } = this.#state;
+    const { incarnation, request } = caller;
     const value = outcome.ok ? ((outcome.value ?? null) as Value) : undefined;
     const told = outcome.ok ? { ok: true as const, value: value as Value } : outcome;
-    this.#state.send(link, { type: "response", request: caller.request, outcome: told });
+    const response: ResponseMessage = { type: "response", request, outcome: told };
+    const link = links.to(incarnation);
+    if (link !== undefined) this.#state.send(link, response);
+    // Its end has told whoever asked, unless another one was open there already.
+    else if (this.#unsent.length < UNSENT_MAX) {
+      this.#unsent.push({ incarnation, response, untilAt: now + timings.dialTimeoutMs });
+    }
   }
 
   /** Takes a response in. */
@@ -182,6 +200,7 @@ export class Forwarding {
     if (links.changes !== this.#linkChanges) {
       this.#linkChanges = links.changes;
       this.#dropUnlinked();
+      this.#sendUnsent();
     }
     if (now < this.#dueAt) return;
     this.#dueAt = Number.POSITIVE_INFINITY;
@@ -255,6 +274,16 @@ export class Forwarding {
     // [P1] What is left of the time, since no other clock can be compared with this one.
     const deadlineMs = Math.max(0, Math.floor(deadlineAt - this.#state.now));
     this.#state.send(link, { type: "request", request, hops, deadlineMs, call: value });
+  }
+
+  /** [G7] Responses that waited for a link which had yet to open here. */
+  #sendUnsent(): void {
+    const { links, now } = this.#state;
+    this.#unsent = this.#unsent.filter(({ incarnation, response, untilAt }) => {
+      const link = now < untilAt ? links.to(incarnation) : undefined;
+      if (link !== undefined) this.#state.send(link, response);
+      return link === undefined && now < untilAt;
+    });
   }
 
   /** Calls that were sent to a life of a peer to which no link is left. */

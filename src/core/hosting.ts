@@ -256,12 +256,16 @@ export class Hosting {
         break;
       case "acquiring":
       case "serving":
-        this.#shards.go(record, "given");
-        record.token = own ?? this.#shards.confirm(record.shard);
+        if (own === undefined) this.#takeAnew(record);
+        else {
+          this.#shards.go(record, "given");
+          record.token = own;
+        }
         break;
       case "draining":
       case "exporting":
-        this.#giving.keep(record, own ?? this.#shards.confirm(record.shard));
+        if (own === undefined) this.#takeAnew(record);
+        else this.#giving.keep(record, own);
         break;
       case "releasing":
         this.#shards.go(record, "aborted");
@@ -270,6 +274,15 @@ export class Hosting {
       case "gone":
         assert(false, "what is gone is forgotten");
     }
+  }
+
+  /**
+   * [H7] Somebody else gives this region a shard that it serves: another one may have served it meanwhile,
+   * under a higher token than this one's host was told.
+   */
+  #takeAnew(record: HostedShard): void {
+    this.#lose(record, this.#state.options.name);
+    this.#given(this.#shards.add(record.shard), undefined);
   }
 
   /** [H5] Waits for whoever had the shard. */

@@ -130,6 +130,8 @@ export class Inquests {
         this.#close(subject);
         continue;
       }
+      // Whoever is heard is not dead, whatever became of the dials: a network may refuse for a while.
+      if (inquest.own !== "reached" && this.#isHeard(inquest)) this.dialled(subject, "reached");
       if (inquest.dialAt <= now) inquest.dial = hooks.dial(inquest.address, subject);
       if (inquest.hasBegun) this.#summon(inquest);
       const { finding } = inquest;
@@ -190,6 +192,11 @@ export class Inquests {
       return name === options.name || this.#state.isNeighbour(name);
     });
     return this.#near;
+  }
+
+  /** Whether this life of the subject has been heard since the link was lost, over another one. */
+  #isHeard({ incarnation, startedAt }: Inquest): boolean {
+    return (this.#state.links.to(incarnation)?.heardAt ?? startedAt) > startedAt;
   }
 
   /** How many inquests about a member have followed upon each other closely until now. */

@@ -151,6 +151,7 @@ export class Machine {
     this.#surveillance.proceed();
     this.#standing.settle();
     this.#inquests.proceed(this.#hooks);
+    this.#service.catchUp(); // [A7] Before this region claims again what another one has.
     this.#planner.settle(); // After the inquests: the shards of the dead are claimed at once.
     this.#service.settle();
     this.#calls.settle();

@@ -21,7 +21,7 @@ import type { Link } from "./link.ts";
 import { compareStamps } from "./lww-map.ts";
 import type { Answer, Ask } from "./message.ts";
 import type { PeerState } from "./peer-state.ts";
-import type { LinkId, ShardId } from "./units.ts";
+import type { Incarnation, LinkId, ShardId } from "./units.ts";
 import { ALLOCATIONS } from "./view.ts";
 import { OWN_LINK, Work, type WorkHooks, type WorkItem } from "./work.ts";
 
@@ -82,9 +82,15 @@ export class Reception {
     for (const item of items) this.#refuse(item, code, message);
   }
 
-  linkClosed(link: LinkId): void {
+  /** A link has ended. `lost`: the life of a peer that waits for nothing over it any more. */
+  linkClosed(link: LinkId, lost: Incarnation | undefined): void {
     this.#last.delete(link);
     this.#refused.delete(link);
+    if (lost !== undefined) this.#answers.lost(lost);
+  }
+
+  settle(): void {
+    this.#answers.settle();
   }
 
   pulse(): void {

@@ -106,9 +106,10 @@ export class Service {
     // [H3] Who leaves has answered what it took, and so has who gives up a link without use. What went
     // over a duplicate is answered elsewhere.
     const isFarewell = clean && (code === "LEAVING" || code === "UNUSED");
-    if (to !== undefined && clean && code === "DUPLICATE") this.router.replaced(link, to);
+    const isReplaced = to !== undefined && clean && code === "DUPLICATE";
+    if (isReplaced) this.router.replaced(link, to);
     else this.router.linkClosed(link, isFarewell);
-    this.#reception.linkClosed(link);
+    this.#reception.linkClosed(link, isReplaced ? undefined : to);
     this.hosting.transfer.linkClosed();
   }
 
@@ -136,9 +137,15 @@ export class Service {
     this.#reception.flush();
   }
 
+  /** Acts on what the table says by now. */
+  catchUp(): void {
+    this.hosting.catchUp();
+  }
+
   settle(): void {
     this.hosting.settle();
     this.router.settle();
+    this.#reception.settle();
     this.hosting.catchUp();
   }
 

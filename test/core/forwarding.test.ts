@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { Effect } from "../../src/core/effect.ts";
 import { CALLS_MAX, PASSED_ON_MAX } from "../../src/core/limits.ts";
 import type { Message, Value } from "../../src/core/message.ts";
+import { TIMINGS } from "../../src/core/timings.ts";
 import { Cluster } from "./cluster.ts";
 import {
   allocationEntry,
@@ -231,6 +232,20 @@ describe("the peer that is asked", () => {
     const outcome = { ok: true, value: null } as const;
     const back = driven.receive(1, { type: "response", request: 1, outcome });
     expect(responses(back, 2)).toEqual([{ type: "response", request: 1, outcome }]);
+  });
+
+  test("[P2, G7] a response waits for the link that stays when it opens later than the other one ends", () => {
+    const waited = (ms: number) => {
+      const driven = trio();
+      driven.receive(2, request(1, { call: callOf("shard-1") }));
+      driven.step({ type: "link-closed", link: 2, clean: true, code: "DUPLICATE" });
+      const outcome = { ok: true, value: null } as const;
+      driven.receive(1, { type: "response", request: 1, outcome });
+      driven.now += ms;
+      return responses(driven.open(9, "c"), 9);
+    };
+    expect(waited(50)).toMatchObject([{ request: 1, outcome: { ok: true } }]);
+    expect(waited(2 * TIMINGS.lan.dialTimeoutMs)).toEqual([]);
   });
 
   test("[P1] what comes when its time is over is not carried out", () => {

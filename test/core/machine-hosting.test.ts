@@ -2,10 +2,19 @@ import { expect, test } from "vitest";
 import type { Effect } from "../../src/core/effect.ts";
 import type { HostTask, HostTraits } from "../../src/core/host-task.ts";
 import { ASKS_MAX, SHARD_QUEUE_MAX } from "../../src/core/limits.ts";
+import type { MachineOptions } from "../../src/core/machine.ts";
 import type { Answer, Ask } from "../../src/core/message.ts";
 import { TIMINGS } from "../../src/core/timings.ts";
 import { encodeAllocation } from "../../src/core/view.ts";
-import { allocationEntry, effectsOf, HandDriven, life, rowEntry, sentTo } from "./machines.ts";
+import {
+  allocationEntry,
+  effectsOf,
+  HandDriven,
+  life,
+  rowEntry,
+  sentTo,
+  verdictEntry,
+} from "./machines.ts";
 
 const TRAITS: HostTraits = {
   ...{ exports: false, imports: false, remembers: false },
@@ -23,8 +32,11 @@ const answers = (effects: readonly Effect[]): Answer[] =>
 const token = (a: HandDriven, shard: string) => a.machine.view.allocation(shard)?.token ?? 0;
 
 /** Peer `a`, alone with its shards and a host, all of them taken; and a link to `b`, a member. */
-function hosting(traits: Partial<HostTraits> = {}): HandDriven {
-  const a = new HandDriven("a", { downing: "off", timings: TIMINGS_PATIENT });
+function hosting(
+  traits: Partial<HostTraits> = {},
+  options: Partial<MachineOptions> = {},
+): HandDriven {
+  const a = new HandDriven("a", { downing: "off", timings: TIMINGS_PATIENT, ...options });
   a.start();
   a.pass(100);
   const begun = a.step({ type: "host-registered", traits: { ...TRAITS, ...traits } });
@@ -174,6 +186,64 @@ test("[H5] a region that was asked to stop answers when nothing is in progress a
   expect(sentTo(done(a, 1), B)).toContainEqual({ ...stop, type: "stopped" });
 });
 
+test("[F9] who learns in one frame that it may not host, and that a shard is free, does not take it", () => {
+  for (const isMinority of [false, true]) {
+    const a = hosting({}, { downing: "majority" });
+    const [b, c] = [rowEntry("b", a.now, { hosts: true }), rowEntry("c", a.now)];
+    a.delta(B, "members", b, c);
+    const value = encodeAllocation("a", { from: "b" });
+    const given = { ...allocationEntry("shard-0", "a", a.now + 2, life("c")), value };
+    a.delta(B, "allocations", allocationEntry("shard-0", "b", a.now + 1, life("b")));
+    a.delta(B, "allocations", given);
+    const stopped = { type: "stopped" as const, shard: "shard-0", token: given.time };
+    const verdicts = [
+      verdictEntry("b", "c", "dead", b, a.now + 2),
+      verdictEntry("c", "b", "dead", c, a.now + 2),
+    ];
+    const news = { type: "delta" as const, maps: [{ map: "verdicts", entries: verdicts }] };
+    a.receive(B, ...(isMinority ? [news] : []), stopped);
+    expect(a.machine.isReady).toBe(!isMinority);
+    expect(a.entry("allocations", "shard-0")?.writer).toBe(life(isMinority ? "c" : "a"));
+  }
+});
+
+test("[H7] a shard that somebody else gives back while it is served is taken anew, under a new token", () => {
+  const a = hosting();
+  const served = token(a, "shard-0");
+  a.delta(B, "allocations", allocationEntry("shard-1", "b", a.now + 1, life("b")));
+  // What `b` did meanwhile was overwritten before it came here.
+  const given = allocationEntry("shard-0", "a", a.now + 5, life("b"));
+  const effects = [...a.delta(B, "allocations", given), ...a.pass(a.now + 2 * claimSettleMs)];
+  expect(tasks(effects)).toMatchObject([
+    { type: "cancel", shard: "shard-0" },
+    { type: "release", shard: "shard-0", token: served },
+    { type: "acquire", shard: "shard-0", token: token(a, "shard-0") },
+  ]);
+  expect(token(a, "shard-0")).toBeGreaterThan(given.time);
+});
+
+test("[A7, H7] a claim that is answered by another claim in one step ends what was served before", () => {
+  const a = hosting({}, { downing: "majority" });
+  const served = token(a, "shard-0");
+  const row = rowEntry("b", a.now, { hosts: true });
+  const claim = allocationEntry("shard-0", "b", a.now + 5, life("b"));
+  a.delta(B, "members", row);
+  const effects = a.receive(B, {
+    type: "delta",
+    maps: [
+      { map: "allocations", entries: [claim] },
+      { map: "verdicts", entries: [verdictEntry("b", "c", "removed", row, a.now + 6)] },
+    ],
+  });
+  expect(a.entry("allocations", "shard-0")?.writer).toBe(life("a"));
+  const later = a.pass(a.now + 2 * claimSettleMs);
+  expect(tasks([...effects, ...later])).toMatchObject([
+    { type: "cancel", shard: "shard-0" },
+    { type: "release", shard: "shard-0", token: served },
+    { type: "acquire", shard: "shard-0", token: token(a, "shard-0") },
+  ]);
+});
+
 test("[H4] a host that cannot take a shard is asked again, and people hear of it", () => {
   const a = new HandDriven("a", { downing: "off", shardCount: 1 });
   a.start();
@@ -249,6 +319,30 @@ test("[G7, H3] what went over a duplicate is lost when no other link opens", () 
     { ask: 1, outcome: { code: "TIMEOUT" } },
     { ask: 2, outcome: { code: "TIMEOUT" } },
   ]);
+});
+
+test("[G7, H3] the answer of what came over a duplicate waits for the link that stays, and opens later", () => {
+  const OTHER = 8;
+  for (const [code, isWaited] of [
+    ["DUPLICATE", true],
+    ["TIMEOUT", false], // Whoever asked has been told that nobody knows.
+  ] as const) {
+    const a = hosting();
+    a.receive(B, ask(a, 1), ask(a, 2));
+    a.step({ type: "link-congested", link: B });
+    expect(answers(done(a, 1))).toEqual([]);
+    a.step({ type: "link-closed", link: B, clean: true, code });
+    if (isWaited) done(a, 2);
+    const effects = [...a.open(OTHER, "b"), ...a.pass(a.now + 2 * TIMINGS_PATIENT.heartbeatMs)];
+    const sent = sentTo(effects, OTHER).filter(({ type }) => type === "answer");
+    expect(sent).toHaveLength(isWaited ? 2 : 0);
+  }
+  const late = hosting();
+  late.receive(B, ask(late, 1));
+  late.step({ type: "link-closed", link: B, clean: true, code: "DUPLICATE" });
+  done(late, 1);
+  late.pass(late.now + 2 * TIMINGS_PATIENT.dialTimeoutMs);
+  expect(sentTo(late.open(OTHER, "b"), OTHER).some(({ type }) => type === "answer")).toBe(false);
 });
 
 test("[A9] a step that comes late serves nothing, and asks what was missed", () => {

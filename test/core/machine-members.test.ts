@@ -222,6 +222,17 @@ test("[F5] a member that is reached gets a new link, and no verdict", () => {
   expect(driven.machine.status().links).toBe(2);
 });
 
+test("[F5] a member that was refused to everybody and is back over a link of its own is not dead", () => {
+  for (const isBack of [false, true]) {
+    const driven = founded(2);
+    driven.now = 50;
+    refuseDials(driven, 90, driven.step({ type: "link-closed", link: 1, clean: false }));
+    if (isBack) driven.open(9, "b");
+    driven.receive(2, { type: "probe-answer", probe: 1, outcome: "refused" });
+    expect(driven.entry("verdicts", "b/a") === undefined).toBe(isBack);
+  }
+});
+
 test.each([
   ["clean", true],
   ["second", false],

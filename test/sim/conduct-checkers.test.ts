@@ -167,22 +167,25 @@ test("[F2] the time in which a peer took no step is nobody's silence", () => {
     key: "b/a",
     value: ["suspect", 1, "b", "a", ""],
   };
-  const show = (stepMs: number) =>
+  /** Steps every 100 ms until some moment, and then again from a later one on. */
+  const show = (untilMs: number, fromMs: number, suspectedMs: number) =>
     rulesOf(
       (report) => new SuspicionsChecker(report),
       (checker) => {
         const a = alive("a");
         checker.booted(a);
         checker.stepped(a, opened(1, "b"));
-        for (let now = 0; now <= 4000; now += stepMs) {
+        for (let now = 0; now <= suspectedMs; now += now === untilMs ? fromMs - now : 100) {
           Object.assign(a, { now });
           checker.stepped(a, { type: "woken" });
         }
         checker.persisted(a, [{ map: "verdicts", entries: [suspicion] }]);
       },
     );
-  expect(show(100)).toEqual([]);
-  expect(show(4000)).toEqual(["F2"]);
+  expect(show(100, 200, 4000)).toEqual([]);
+  expect(show(0, 4000, 4000)).toEqual(["F2"]);
+  expect(show(600, 2000, 2500)).toEqual(["F2"]); // Who was late is twice as patient,
+  expect(show(1000, 2000, 2000)).toEqual([]); // unless it had asked by then.
 });
 
 test("[G4] what either end lacks after an exchange is found", () => {

@@ -100,17 +100,23 @@ test("[F3] the suspicion of somebody whom another one hears is found", () => {
   const cut = new Scene({}, names);
   cut.network.cut("c", "b");
   expect(cut.pass(5000).says("suspect", "b").rules).toEqual([]);
+  // What was cut a moment ago is not between two samples.
+  const late = new Scene({}, names).pass(5000);
+  late.network.cut("a", "c");
+  expect(late.says("suspect", "b").rules).toEqual([]);
   // Where frames take so long, no witness answers in time.
   expect(new Scene({}, names, 80).pass(5000).says("suspect", "b").rules).toEqual([]);
 });
 
 test("[F5] the removal of somebody who refuses, by a side that reaches no majority, is found", () => {
   const names = ["a", "b", "c", "d", "e"];
-  const removal = (...cut: string[]): string[] => {
+  const removal = (why: string, ...cut: string[]): string[] => {
     const scene = new Scene({}, names).pass(1000);
     for (const name of cut) scene.network.cut("a", name);
-    return scene.pass(4000).says("removed", "b", "nothing listens at b:1").rules;
+    return scene.pass(4000).says("removed", "b", why).rules;
   };
-  expect(removal("b", "c")).toEqual([]);
-  expect(removal("b", "c", "d")).toEqual(["F5"]);
+  const why = "nothing listens at b:1";
+  expect(removal(why, "b", "c")).toEqual([]);
+  expect(removal(why, "b", "c", "d")).toEqual(["F5"]);
+  expect(removal(`${why}, and so for 5000 ms to who goes on`, "b", "c", "d")).toEqual([]);
 });

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { AsksChecker } from "../../sim/checkers/asks.ts";
+import { FencesChecker } from "../../sim/checkers/fences.ts";
 import type { SimulatedPeer } from "../../sim/peer.ts";
 import type { AskOutcome } from "../../src/core/effect.ts";
 import type { HostTask } from "../../src/core/host-task.ts";
@@ -115,4 +116,49 @@ test("[H2] state that arrives as something else than what was given is found", (
     });
   expect(show(2)).toEqual([]);
   expect(show(1)).toEqual(["H2"]);
+  // What it gave in an earlier life of the shard is not what it gives now.
+  const again = found((checker) => {
+    checker.released(region("a"), "s", new Map([["e", 2]]));
+    const common = { shard: "s", token: 5, entities: [] };
+    checker.acquired(
+      region("a"),
+      { ...common, type: "acquire", writer: "a", from: undefined },
+      undefined,
+    );
+    checker.acquired(
+      region("b"),
+      { ...common, type: "acquire", writer: "b", from: "a" },
+      new Map(),
+    );
+  });
+  expect(again).toEqual([]);
+});
+
+test("[H7] a host that serves on under a lower token than another one was told is found", () => {
+  const show = (isLast: boolean, isWiped = false) =>
+    rulesOf(
+      (report) => new FencesChecker(report),
+      (checker) => {
+        const peers = [region("a"), region("b", "a")];
+        const take = (peer: SimulatedPeer | undefined, token: number) => {
+          const task = {
+            type: "acquire",
+            shard: "s",
+            token,
+            writer: "w",
+            from: undefined,
+          } as const;
+          if (peer !== undefined) checker.acquired(peer, { ...task, entities: [] });
+        };
+        for (const peer of peers) checker.booted(peer);
+        take(peers[0], 5);
+        take(peers[1], 6);
+        if (isLast) take(peers[0], 7);
+        if (isWiped) checker.wiped();
+        checker.settled(peers);
+      },
+    );
+  expect(show(true)).toEqual([]);
+  expect(show(false)).toEqual(["H7"]);
+  expect(show(false, true)).toEqual([]);
 });

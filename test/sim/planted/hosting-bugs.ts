@@ -31,6 +31,24 @@ export const HOSTING_BUGS: readonly PlantedBug[] = [
     seeds: 40,
   },
   {
+    rule: "H7",
+    does: "serves on under an old token when it claims its shard back at once",
+    edits: [
+      {
+        file: "src/core/machine.ts",
+        line: "this.#service.catchUp(); // [A7] Before this region claims again what another one has.",
+        bug: "",
+      },
+    ],
+    by: ["H7"],
+    request: {
+      ...MOVING,
+      ...{ shards: 12, downing: "off", faults: ["reject"], faultEveryMs: 1000 },
+      ...{ durationMs: 30_000, workload: ["route"], operationEveryMs: 500 },
+    },
+    seeds: 10,
+  },
+  {
     rule: "H4",
     does: "waits for a host that hangs as long as that takes",
     edits: [
