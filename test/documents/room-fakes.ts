@@ -5,8 +5,8 @@ import * as Y from "yjs";
 import type { DocumentMessage } from "../../src/documents/messages.ts";
 import { Room, type RoomClient, type RoomPort } from "../../src/documents/room.ts";
 
-export const SHARD = "shard-0";
-export const NAME = "note";
+const SHARD = "shard-0";
+const NAME = "note";
 
 /** The peer "a" with one room, which may host its document or follow that of another region. */
 export class FakePeer implements RoomPort {
