@@ -31,7 +31,7 @@ import type { LiveSockets } from "./live/shell/live-sockets.ts";
 import type { LiveSource } from "./live/shell/source-reader.ts";
 
 /** Where in a data directory rows are. */
-const ROWS_FOLDER = "rows";
+export const ROWS_FOLDER = "rows";
 
 type Deltas = AsyncIterableIterator<LiveDelta>;
 

@@ -84,11 +84,7 @@ export class Peer extends Coordinator {
   readonly #clients: RpcServer;
   readonly #discovery: Discovery;
   readonly #feed = new ChangeFeed();
-  /**
-   * What runs on every peer under a name, beside the user's own host.
-   *
-   * @internal
-   */
+  /** @internal What runs on every peer under a name, beside the user's own host. */
   readonly services: Services;
   /** Rows, and queries over them that are followed. */
   readonly live: LiveQueries;
@@ -134,11 +130,11 @@ export class Peer extends Coordinator {
       credentials,
       served: servedBy(this, {
         sent: () => this.#lifeNow("count what was sent").sent,
-        documents: () => this.#hosting?.documents.status(),
         view: () => this.#viewNow("locate"),
         publish: (shard, contribution) => this.publication(shard, contribution),
         depart: () => this.#depart(),
         addRoutes: (app) => this.live.addRoutes(app),
+        hosting: () => this.#hosting,
       }),
       onPeerUpgrade: (request, socket, head) => {
         if (this.#life === undefined) socket.destroy();
@@ -401,7 +397,7 @@ export class Peer extends Coordinator {
       clock: SYSTEM_CLOCK,
       onFault: (error) => this.#failFatally(error),
       globalDf: (terms) => this.globalDf(terms),
-      publish: (shard, contribution) => this.publication(shard, contribution),
+      publish: (shard, contribution) => this.publishHosted(shard, contribution),
     });
   }
 

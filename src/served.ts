@@ -11,14 +11,21 @@ import type { Publication } from "./io/publication.ts";
 import type { DocumentNumbers, ServedCoordinator, ServedPeer } from "./io/served-peer.ts";
 import type { Traffic } from "./io/websocket-transport.ts";
 
+/** Whoever hosts documents. */
+interface Hosting {
+  readonly documents: { status(): DocumentNumbers };
+  addRoutes(app: FastifyInstance): void;
+}
+
 /** What only the peer itself can do. */
 export interface Served {
   sent(): Traffic;
-  documents(): DocumentNumbers | undefined;
   view(): View;
   publish(shard: ShardId, contribution: Contribution): Promise<Publication>;
   depart(): Promise<void>;
   addRoutes(app: FastifyInstance): void;
+  /** Undefined where no documents are hosted. */
+  hosting(): Hosting | undefined;
 }
 
 /** `Peer`, as far as it is asked. */
@@ -26,7 +33,7 @@ type Servable = ServedCoordinator &
   Omit<
     ServedPeer,
     | ("coordinator" | "sent" | "locate" | "publishFrequencies" | "watch" | "depart" | "leave")
-    | ("addRoutes" | "documents")
+    | ("addRoutes" | "documents" | "hostsDocuments")
   > & {
     watch(options: { readonly signal: AbortSignal }): AsyncIterable<Change>;
     leave(): Promise<void>;
@@ -45,7 +52,7 @@ export function servedBy(peer: Servable, own: Served): ServedPeer {
   return {
     status: () => peer.status(),
     sent: () => own.sent(),
-    documents: () => own.documents(),
+    documents: () => own.hosting()?.documents.status(),
     members: () => peer.members(),
     allocations: () => peer.allocations(),
     shards: () => peer.shards(),
@@ -57,7 +64,11 @@ export function servedBy(peer: Servable, own: Served): ServedPeer {
     allocate: (shard, region, options) => peer.allocate(shard, region, options),
     release: (shard) => peer.release(shard),
     coordinator: peer,
-    addRoutes: (app) => own.addRoutes(app),
+    addRoutes: (app) => {
+      own.addRoutes(app);
+      own.hosting()?.addRoutes(app);
+    },
+    hostsDocuments: () => own.hosting() !== undefined,
     publishFrequencies: (shard, contribution) => own.publish(shard, contribution),
     globalDf: (terms) => peer.globalDf(terms),
     search: async (words, options) => peer.search(words, options),

@@ -27,8 +27,8 @@ export abstract class Statistics extends Placement {
   }
 
   /**
-   * Says in how many documents of `shard` each term occurs. Replaces what was said before, and costs what
-   * has changed since. The shard's region publishes it, so the call is passed on to that. Rejects with
+   * Says in how many documents of `shard` each term occurs, beside those that the shard's region hosts. Replaces
+   * what was said before, and costs what has changed since. The shard's region publishes it, so the call is passed on to that. Rejects with
    * `BAD_REQUEST` or `FRAME_TOO_LARGE` when it is no contribution, or like `updateShardMetrics`.
    */
   async publishFrequencies(shard: ShardId, contribution: Contribution): Promise<void> {
@@ -44,6 +44,14 @@ export abstract class Statistics extends Placement {
     const id = createIncarnation(SYSTEM_CLOCK.wallMs()); // Nobody else has this one.
     const isHere = this.viewFor("publish frequencies").regionFor(shard) === this.name;
     return publish({ call: (request) => this.request(request), isHere, id }, shard, contribution);
+  }
+
+  /**
+   * Says the same of the documents that this region hosts in `shard`, which counts beside what users say. Rejects
+   * with `NOT_OWNER` when the shard has moved. @internal
+   */
+  async publishHosted(shard: ShardId, contribution: Contribution): Promise<void> {
+    await this.request({ type: "publish-hosted-frequencies", shard, contribution });
   }
 
   /** In how many documents of all shards each term occurs, and how complete that is. From memory. */

@@ -28,10 +28,11 @@ const ALLOWED_IMPORTS: Record<string, readonly string[]> = {
     ...["src/core", "src/wire", "src/io", "src/items", "src/documents", "src/documents/shell"],
     ...["src/live", "src/live/shell", "node:", "package"],
   ],
+  "src/page": ["yjs", "lib0/decoding", "lib0/encoding"],
   sim: ["src/core", "src/wire", "src/items", "src/documents", "src/live", "yjs"],
   test: [
     ...["src", "src/core", "src/wire", "src/io", "src/items", "src/documents"],
-    ...["src/documents/shell", "src/live", "src/live/shell", "sim", "node:", "package"],
+    ...["src/documents/shell", "src/live", "src/live/shell", "src/page", "sim", "node:", "package"],
   ],
 };
 

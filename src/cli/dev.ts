@@ -9,6 +9,7 @@ import { once } from "node:events";
 import { createServer } from "node:net";
 import { basename, dirname, isAbsolute, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
+import { PAGE_PATH } from "../io/page-files.ts";
 import { defineCommand } from "./command.ts";
 import { DevTable } from "./dev-table.ts";
 import { type FoundDocuments, findDocuments } from "./documents.ts";
@@ -209,6 +210,8 @@ function showText({ out, err }: Output, plans: readonly PeerPlan[]): Show {
         `${peers.length} peers are up; ${documents.length} documents of ${where} are routed${left}${more}`,
       );
       const victim = peers[Math.min(1, peers.length - 1)];
+      const page = `http://${peers[0]?.address}${PAGE_PATH}`;
+      table.say(`Edit a document through two of them: ${colours.bold(page)}`);
       table.say(`Kill one and see: ${colours.bold(`kill -9 ${victim?.pid}`)}; Ctrl-C ends all`);
     },
     observed(observation) {

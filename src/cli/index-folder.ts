@@ -2,8 +2,8 @@
  * `hearsay index`: counts the words of real text files, and publishes for each shard what it contributes.
  *
  * Each file is a document, named by its path, and belongs to the shard that a peer says. What a shard
- * contributes is published whole and replaces what was there, so the documents of a cluster are those of
- * the folder that was indexed last. Nothing has to be remembered from one time to the next, in the folder
+ * contributes is published whole and replaces what was there, so what counts beside the documents that peers host
+ * is the folder that was indexed last. Nothing has to be remembered from one time to the next, in the folder
  * or anywhere else: the region compares what it is given with what it has published, and writes only what
  * changed. A file that is gone is not counted, and so it is taken out.
  *

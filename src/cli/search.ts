@@ -12,10 +12,11 @@ const NAMED_MAX = 5;
 export const search = defineCommand({
   usage: "search <words...>",
   summary: "find documents that are edited in the cluster",
-  settings: ["peer"],
+  settings: ["peer", "ca"],
   example: "hearsay search gossip protocol",
-  run: async ({ operands, settings, json, output }) => {
-    const api = new PeerApi(settings.peer);
+  run: async (call) => {
+    const { operands, json, output } = call;
+    const api = PeerApi.of(call);
     try {
       const query = encodeURIComponent(operands.join(" "));
       const result = (await api.ask("GET", `/v1/search?q=${query}`)) as SearchResult;
@@ -27,12 +28,13 @@ export const search = defineCommand({
   },
 });
 
-function linesOf({ documents, complete, missing }: SearchResult): string[] {
+function linesOf({ documents, complete, missing, truncated }: SearchResult): string[] {
   const found = documents.flatMap(({ document, score, snippet }) => [
     `${printable(document)}  (${score.toFixed(3)})`,
     `  ${printable(snippet)}`,
   ]);
   if (documents.length === 0) found.push("No document has these words");
+  if (truncated > 0) found.push("", `Searched in part, since they are too long: ${truncated}`);
   if (complete) return found;
   const named = missing.slice(0, NAMED_MAX).map(printable).join(", ");
   const more = missing.length > NAMED_MAX ? ` and ${missing.length - NAMED_MAX} more` : "";

@@ -8,7 +8,7 @@
  */
 import { assert } from "./assert.ts";
 import type { Connections } from "./connections.ts";
-import { type Contribution, refusalOf } from "./contribution.ts";
+import { type Contribution, refusalOf, refuseToPublish } from "./contribution.ts";
 import type { Outcome } from "./effect.ts";
 import type { CallRequest } from "./event.ts";
 import { type Caller, Forwarding, refuse } from "./forwarding.ts";
@@ -120,8 +120,7 @@ export class Calls {
       return;
     }
     // Before it is written down for another peer, which only what makes sense can be.
-    const senseless =
-      request.type === "publish-frequencies" ? refusalOf(request.contribution) : undefined;
+    const senseless = "contribution" in request ? refusalOf(request.contribution) : undefined;
     if (senseless !== undefined) {
       this.#answer(caller, senseless);
       return;
@@ -180,6 +179,8 @@ export class Calls {
         return this.registrar.report(request);
       case "publish-frequencies":
         return this.#publish(request.shard, request.contribution);
+      case "publish-hosted-frequencies":
+        return this.#publishHosted(request.shard, request.contribution);
       case "stage-frequencies": {
         const { shard, publication, part, text } = request;
         const refusal = this.#publisher.stage(shard, publication, part, text);
@@ -202,7 +203,16 @@ export class Calls {
   #publish(shard: ShardId, contribution: Contribution): Outcome {
     const allocation = this.#state.view.allocation(shard);
     assert(allocation?.region === this.#state.options.name, "a call is carried out by its carrier");
-    return this.#publisher.publish(allocation, contribution);
+    return this.#publisher.publish(allocation, contribution, "users");
+  }
+
+  /** [D1] Nobody but the region knows its documents, so a shard that has moved is another one's to publish. */
+  #publishHosted(shard: ShardId, contribution: Contribution): Outcome {
+    const allocation = this.#state.view.allocation(shard);
+    if (allocation?.region !== this.#state.options.name) {
+      return refuseToPublish("NOT_OWNER", `another region hosts "${shard}"`);
+    }
+    return this.#publisher.publish(allocation, contribution, "documents");
   }
 
   /** Answers the moves that all regions together have to make. */

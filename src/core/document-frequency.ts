@@ -4,7 +4,7 @@
  * Theory of operation
  *
  * Each shard's region publishes what its shard contributes, as a header and chunks of terms
- * (`frequency-chunks.ts`). A contribution replaces the one before it, like every entry, so a repeated
+ * (`frequency-chunks.ts`): two of them, one of users and one of documents. A contribution replaces the one before it, like every entry, so a repeated
  * delivery, a move or a partition cannot count anything twice. This index adds a chunk's counts to the
  * sums when the chunk begins to count, and takes the same counts out when it no longer does: when it
  * was overwritten, when the header names another token, when the shard is no longer registered. What was
@@ -26,11 +26,13 @@ import { assert } from "./assert.ts";
 import { timestampMs } from "./clock.ts";
 import {
   type ChunkContent,
+  type Contributor,
   decodeChunk,
   decodeHeader,
   type FrequencyHeader,
   hashOfTerm,
   hasTag,
+  headerKey,
   parseKey,
   tagOf,
   toggleDigest,
@@ -44,7 +46,7 @@ import { compareText, type ShardId, type WallMs } from "./units.ts";
 export interface FrequencyCoverage {
   /** Whether every registered shard's contribution is in it, whole. */
   readonly complete: boolean;
-  /** The shards that have published nothing, or of whose contribution something is not here yet. */
+  /** The shards that have published nothing, or of whose contributions something is not here yet. */
   readonly missing: readonly ShardId[];
   /** How long ago the oldest contribution in it was published, in ms; 0 without any. */
   readonly ageMs: number;
@@ -63,9 +65,11 @@ export interface TermIdf extends FrequencyCoverage {
   readonly idf: number;
 }
 
-/** What is known of one shard's contribution. */
+/** What is known of one of a shard's contributions. */
 interface Part {
   readonly shard: ShardId;
+  /** The key of its header. */
+  readonly key: string;
   /** Every chunk that is here, by number, whatever its tag: its header may come later. */
   readonly texts: Map<number, string>;
   /** Numbers of those that count. */
@@ -80,9 +84,12 @@ interface Part {
   publishedMs: number;
 }
 
+const CONTRIBUTORS: readonly Contributor[] = ["users", "documents"];
+
 export class DocumentFrequency {
   readonly #map: LwwMap<Value>;
-  readonly #parts = new Map<ShardId, Part>();
+  /** By the key of the header. */
+  readonly #parts = new Map<string, Part>();
   readonly #sums: TermTable;
   #documents = 0;
   /** Parts that something has happened to in this step. */
@@ -101,23 +108,19 @@ export class DocumentFrequency {
 
   /** [D2] Counts a shard from now on, once `settle` was called. */
   register(shard: ShardId): void {
-    const part = this.#partOf(shard);
-    part.isRegistered = true;
-    this.#touched.add(part);
+    this.#setRegistered(shard, true);
   }
 
   /** [D2] Counts a shard no longer, once `settle` was called. */
   deregister(shard: ShardId): void {
-    const part = this.#partOf(shard);
-    part.isRegistered = false;
-    this.#touched.add(part);
+    this.#setRegistered(shard, false);
   }
 
   /** Takes in an entry that won. Sums are right once `settle` was called. */
   apply({ key, value }: Entry): void {
     const place = parseKey(key);
     if (place === undefined) return; // [G10] Kept in the replica, and nothing that this version reads.
-    const part = this.#partOf(place.shard);
+    const part = this.#partOf(place.shard, place.header);
     this.#touched.add(part);
     if (place.chunk < 0) return; // The header is read once, when all is here that came with it.
     this.#uncount(part, place.chunk);
@@ -130,13 +133,15 @@ export class DocumentFrequency {
   /** The end of a step: takes in headers, and finds out which shards are complete. */
   settle(): void {
     for (const part of this.#touched) {
-      const entry = part.isRegistered ? this.#map.entry(part.shard) : undefined;
+      const entry = part.isRegistered ? this.#map.entry(part.key) : undefined;
       const header = decodeHeader(entry?.value);
       this.#setHeader(part, header, header && entry ? timestampMs(entry.time) : 0);
-      const isMissing = part.isRegistered && !isComplete(part);
-      if (isMissing === this.#incomplete.has(part.shard)) continue;
+    }
+    for (const { shard, isRegistered } of this.#touched) {
+      const isMissing = isRegistered && !this.#isComplete(shard);
+      if (isMissing === this.#incomplete.has(shard)) continue;
       this.#missing = undefined;
-      if (!this.#incomplete.delete(part.shard)) this.#incomplete.add(part.shard);
+      if (!this.#incomplete.delete(shard)) this.#incomplete.add(shard);
     }
     this.#touched.clear();
   }
@@ -153,13 +158,17 @@ export class DocumentFrequency {
     return { idf: idfOf(this.#documents, this.#sumOf(term)), ...this.#coverage(wallMs) };
   }
 
-  /** What the shard's header says, and the texts of its chunks that are here, for who publishes. */
-  published(shard: ShardId): {
+  /** What a contribution's header says, and the texts of its chunks that are here, for who publishes. */
+  published(
+    shard: ShardId,
+    contributor: Contributor,
+  ): {
     readonly header: FrequencyHeader | undefined;
     readonly texts: ReadonlyMap<number, string>;
   } {
     this.settle(); // What came in this step may be what is published on top of.
-    const { header, texts = new Map<number, string>() } = this.#parts.get(shard) ?? {};
+    const part = this.#parts.get(headerKey(shard, contributor));
+    const { header, texts = new Map<number, string>() } = part ?? {};
     return { header, texts };
   }
 
@@ -168,14 +177,30 @@ export class DocumentFrequency {
     return this.#sums.size;
   }
 
-  #partOf(shard: ShardId): Part {
-    const existing = this.#parts.get(shard);
+  #setRegistered(shard: ShardId, isRegistered: boolean): void {
+    for (const contributor of CONTRIBUTORS) {
+      const part = this.#partOf(shard, headerKey(shard, contributor));
+      part.isRegistered = isRegistered;
+      this.#touched.add(part);
+    }
+  }
+
+  /** [D4] Whether something is published of a shard, and all of that is here. */
+  #isComplete(shard: ShardId): boolean {
+    const parts = CONTRIBUTORS.flatMap(
+      (contributor) => this.#parts.get(headerKey(shard, contributor)) ?? [],
+    ).filter(({ header }) => header !== undefined);
+    return parts.length > 0 && parts.every(isComplete);
+  }
+
+  #partOf(shard: ShardId, key: string): Part {
+    const existing = this.#parts.get(key);
     if (existing !== undefined) return existing;
     const part: Part = {
-      ...{ shard, texts: new Map(), counted: new Set(), digest: new Uint32Array(2) },
+      ...{ shard, key, texts: new Map(), counted: new Set(), digest: new Uint32Array(2) },
       ...{ isRegistered: false, header: undefined, tag: "", publishedMs: 0 },
     };
-    this.#parts.set(shard, part);
+    this.#parts.set(key, part);
     return part;
   }
 

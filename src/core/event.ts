@@ -90,6 +90,12 @@ export type CallRequest =
       readonly shard: ShardId;
       readonly contribution: Contribution;
     }
+  /** What the documents of a shard contribute beside that. Carried out by the shard's region, or by nobody. */
+  | {
+      readonly type: "publish-hosted-frequencies";
+      readonly shard: ShardId;
+      readonly contribution: Contribution;
+    }
   /** A part of a contribution that is too large for one request: the terms of `text`. */
   | {
       readonly type: "stage-frequencies";

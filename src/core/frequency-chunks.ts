@@ -4,6 +4,9 @@
  *   key "shard-7"      [token time, token writer, documents, chunks, digest low, digest high]
  *   key "shard-7/42"   text: tag, then terms and counts as `contribution.ts` writes them
  *
+ * A shard has two contributions, and counts the sum: what users publish of it, and under "shard-7:hosted" what the
+ * documents that its region hosts come to. Neither knows of the other, or replaces it [D1].
+ *
  * A chunk holds the terms whose hash falls into it, about a dozen, so that changing k terms rewrites at
  * most k chunks, whatever the size of the vocabulary [D3]. How many chunks there are follows the number
  * of terms, by doubling; a vocabulary that hovers around a limit does not double and halve in turns.
@@ -79,17 +82,39 @@ export function chunkOf(hash: number, chunks: number): number {
   return Math.floor((hash / 0x1_0000_0000) * chunks);
 }
 
-export function chunkKey(shard: ShardId, chunk: number): string {
-  return `${shard}/${chunk}`;
+/** Whose contribution to a shard it is. */
+export type Contributor = "users" | "documents";
+
+const HOSTED = ":hosted";
+
+/** The key of a contribution's header. */
+export function headerKey(shard: ShardId, contributor: Contributor): string {
+  return contributor === "documents" ? shard + HOSTED : shard;
 }
 
-/** The shard of a key and its chunk, -1 for the header; undefined for what is no key of ours. */
-export function parseKey(key: string): { shard: ShardId; chunk: number } | undefined {
+export function chunkKey(header: string, chunk: number): string {
+  return `${header}/${chunk}`;
+}
+
+/** Where an entry belongs. */
+export interface FrequencyPlace {
+  readonly shard: ShardId;
+  /** The key of the contribution's header. */
+  readonly header: string;
+  /** -1 for the header itself. */
+  readonly chunk: number;
+}
+
+/** Reads a key; undefined for what is none of ours. */
+export function parseKey(key: string): FrequencyPlace | undefined {
   const slash = key.indexOf("/");
-  if (slash < 0) return { shard: key, chunk: -1 };
+  const header = slash < 0 ? key : key.slice(0, slash);
+  const shard = header.endsWith(HOSTED) ? header.slice(0, -HOSTED.length) : header;
+  if (shard.includes(":")) return undefined;
+  if (slash < 0) return { shard, header, chunk: -1 };
   const number = key.slice(slash + 1);
   if (!/^(?:0|[1-9]\d{0,5})$/.test(number) || Number(number) >= CHUNKS_MAX) return undefined;
-  return { shard: key.slice(0, slash), chunk: Number(number) };
+  return { shard, header, chunk: Number(number) };
 }
 
 export function encodeHeader(header: FrequencyHeader): Value {

@@ -18,6 +18,7 @@ import type { Allocation } from "./effect.ts";
 import type { Refusal } from "./error.ts";
 import {
   CHUNK_TERMS_LIMIT,
+  type Contributor,
   chunkCountFor,
   chunkKey,
   chunkOf,
@@ -26,6 +27,7 @@ import {
   FREQUENCIES,
   type FrequencyHeader,
   hashOfTerm,
+  headerKey,
   tagOf,
   toggleDigest,
 } from "./frequency-chunks.ts";
@@ -58,13 +60,15 @@ export class FrequencyPublisher {
     this.#state = state;
   }
 
-  /** Publishes what the shard of `allocation` contributes, which this region hosts. */
+  /** Publishes what `contributor` has to say of the shard of `allocation`, which this region hosts. */
   publish(
     allocation: Allocation,
     { documents, terms }: Contribution,
+    contributor: Contributor,
   ): { readonly ok: true; readonly value: PublicationResult } | Refusal {
     const { shard, token, writer } = allocation;
-    const { header, texts } = this.#state.view.frequencies.published(shard);
+    const { header, texts } = this.#state.view.frequencies.published(shard, contributor);
+    const key = headerKey(shard, contributor);
     const chunks = chunkCountFor(terms.size, header?.chunks ?? 0);
     const contents = spread(terms, chunks);
     if (contents === undefined) return refuseToPublish("BAD_REQUEST", COLLISION);
@@ -76,16 +80,16 @@ export class FrequencyPublisher {
       const text = encodeChunk(tag, contents[chunk] ?? []);
       if (text.length > CHUNK_LENGTH_MAX) return refuseToPublish("BAD_REQUEST", COLLISION);
       toggleDigest(digest, chunk, text);
-      if (texts.get(chunk) !== text) writes.set(chunkKey(shard, chunk), text); // [D3]
+      if (texts.get(chunk) !== text) writes.set(chunkKey(key, chunk), text); // [D3]
     }
     const changed = writes.size;
     for (const chunk of texts.keys()) {
-      if (chunk >= chunks) writes.set(chunkKey(shard, chunk), undefined);
+      if (chunk >= chunks) writes.set(chunkKey(key, chunk), undefined);
     }
     const [digestLow = 0, digestHigh = 0] = digest;
     const next = { token, writer, documents, chunks, digestLow, digestHigh };
     // [D1] Under the token of this allocation, whatever the header said before.
-    if (writes.size > 0 || !isSameHeader(header, next)) writes.set(shard, encodeHeader(next));
+    if (writes.size > 0 || !isSameHeader(header, next)) writes.set(key, encodeHeader(next));
     if (!this.#hasRoomFor(writes)) return refuseToPublish("BUFFER_FULL", "the replica is full");
     this.#state.writeAll(FREQUENCIES, writes);
     return { ok: true, value: [chunks, changed] };

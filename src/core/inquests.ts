@@ -290,6 +290,6 @@ export class Inquests {
 }
 
 /** Whether an address leads to this machine whatever the network does. */
-function isLoopback(address: Address): boolean {
+export function isLoopback(address: Address): boolean {
   return /^(127\.\d+\.\d+\.\d+|localhost|\[::1\]):\d+$/.test(address);
 }

@@ -37,3 +37,29 @@ export const IDLE_MS = 30_000;
 
 /** Documents whose names begin so are written by their region, and are read-only for all others. */
 export const SYSTEM_PREFIX = "hearsay/";
+
+/**
+ * Different writers of a document, one for each session in which somebody wrote. Yjs looks at each of them for each
+ * edit, and where all have set one key, at each pair of them when the document is loaded.
+ */
+export const DOCUMENT_WRITERS_MAX = 16_384;
+
+/** Types within types: more than any text has lists in lists, and far less than a stack has room for. */
+export const TYPES_DEPTH_MAX = 256;
+
+/** Size of an edit that is weighed at once, in bytes: to read it takes some ms at the most. A longer one is tried. */
+export const EDIT_WEIGHED_BYTES_MAX = 32_768;
+
+/** Work of an edit that is done at once, in structs that are touched: some ms at the most. */
+export const EDIT_WEIGHT_MAX = 1_000_000;
+
+/** How long an edit may take, in ms; one that is heavier than that is tried first, and takes as long here then. */
+export const EDIT_MS_MAX = 400;
+
+/**
+ * Edits that hold the loop for longer than this count as slow, in ms; and what a client's slow edits may take at a
+ * stretch, and in a second after that.
+ */
+export const SLOW_MS = 3;
+export const CLIENT_SLOW_MS_BURST = 4000;
+export const CLIENT_SLOW_MS_PER_SECOND = 100;

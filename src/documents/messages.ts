@@ -58,12 +58,16 @@ export type DocumentMessage =
       readonly weights: readonly number[];
       readonly limit: number;
     }
-  /** `rows`: document, shard, score and snippet in turn. `shards`: those that were searched. */
+  /**
+   * `rows`: document, shard, score and snippet in turn. `shards`: those that were searched. `truncated`: how many
+   * documents are searched in part.
+   */
   | {
       readonly type: "found";
       readonly query: number;
       readonly rows: readonly Body[];
       readonly shards: readonly string[];
+      readonly truncated: number;
     };
 
 /** The fields of each message after its number, in order, and what each is. */
@@ -81,7 +85,7 @@ const FORMS = {
   resync: { sub: "count" },
   gone: { sub: "count" },
   query: { query: "count", terms: "texts", weights: "numbers", limit: "count" },
-  found: { query: "count", rows: "list", shards: "texts" },
+  found: { query: "count", rows: "list", shards: "texts", truncated: "count" },
 } as const;
 
 type Kind = "count" | "text" | "bytes" | "list" | "texts" | "numbers";

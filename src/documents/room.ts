@@ -36,6 +36,7 @@ import {
 import { DOCUMENT_BYTES_MAX } from "./limits.ts";
 import type { DocumentMessage } from "./messages.ts";
 import type { RoomClient } from "./room-client.ts";
+import type { Role } from "./room-role.ts";
 import { WaitingEdits } from "./waiting-edits.ts";
 
 /** What a room uses of its peer. */
@@ -66,19 +67,6 @@ export interface RoomPort {
   /** A client id for a document that is only written here, higher than all in this state, and than any before. */
   nextClient(state: Uint8Array): number;
 }
-
-type Role =
-  | { readonly type: "none" }
-  | { readonly type: "hosting" }
-  | {
-      readonly type: "following";
-      readonly region: PeerName;
-      readonly sub: number;
-      isSynced: boolean;
-      /** The last update that came, and the last edit that was sent. */
-      received: number;
-      sent: number;
-    };
 
 /** Where a change came from that no client made. */
 const ELSEWHERE = Symbol("elsewhere");
@@ -267,6 +255,7 @@ export class Room {
         else this.#applyFromElsewhere(message.update);
         break;
       case "edited":
+        role.edited = message.number;
         this.acknowledged(message.number);
         break;
       case "awareness":
@@ -416,7 +405,8 @@ export class Room {
   #follow(region: PeerName): void {
     this.#detach();
     const sub = this.#port.nextSubscription();
-    this.#role = { type: "following", region, sub, isSynced: false, received: 0, sent: 0 };
+    const counts = { received: 0, sent: 0, edited: 0 };
+    this.#role = { type: "following", region, sub, isSynced: false, ...counts };
     this.#port.send(region, { type: "subscribe", sub, name: this.name, state: this.state() });
   }
 
@@ -480,7 +470,9 @@ export class Room {
 
   /** An edit that changed nothing waits for what was there before it. */
   #judge(): void {
-    if (this.#role.type !== "hosting") return;
+    const role = this.#role;
+    if (role.type === "following" && role.edited >= role.sent) this.acknowledged(role.sent);
+    if (role.type !== "hosting") return;
     const { count, isWaiting } = this.#port.stored(this.shard, this.name);
     if (!isWaiting) this.acknowledged(count);
   }

@@ -20,6 +20,7 @@ import { createHash } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { HearsayError } from "../core/error.ts";
 import { FailureLimiter } from "./failure-limiter.ts";
+import { PAGE_FILES } from "./page-files.ts";
 
 /** What a token allows; each includes those before it. */
 export type Scope = "read" | "write" | "admin";
@@ -49,8 +50,11 @@ const TOKEN_LENGTH_MIN = 16;
 /** Tokens of one peer. */
 const TOKENS_MAX = 1024;
 
-/** Paths that say nothing but whether the process lives and serves, for those who run it. */
-const OPEN_PATHS: ReadonlySet<string> = new Set(["/healthz", "/readyz"]);
+/**
+ * Paths that say nothing but whether the process lives and serves, for those who run it; and the page that
+ * edits documents with its parts, which asks for a token itself and is the same at every peer.
+ */
+const OPEN_PATHS: ReadonlySet<string> = new Set(["/healthz", "/readyz", ...PAGE_FILES.keys()]);
 
 /** Following a query changes nothing, though it takes a body to say which. */
 const FOLLOW_PATH = "/v1/live";

@@ -27,7 +27,7 @@ import {
   shardOf,
   valuesOf,
 } from "./http-fields.ts";
-import { INDEX_PAGE } from "./index-page.ts";
+import { INDEX_HEADERS, indexPage } from "./index-page.ts";
 import { isAllowedOrigin, type Origins } from "./origin.ts";
 import { RPC_PATH } from "./rpc-channel.ts";
 import type { ServedPeer } from "./served-peer.ts";
@@ -97,7 +97,7 @@ function readJsonOnly(app: FastifyInstance): void {
 
 function addHealth(app: FastifyInstance, served: ServedPeer): void {
   app.get("/", (_request, reply) => {
-    reply.type("text/html; charset=utf-8").send(INDEX_PAGE);
+    reply.headers(INDEX_HEADERS).send(indexPage(served.hostsDocuments()));
   });
   app.get("/healthz", async () => ({ status: "ok" }));
   app.get("/readyz", async () => {

@@ -80,6 +80,7 @@ export interface ServedPeer {
   readonly coordinator: ServedCoordinator;
   /** Adds the routes of what runs on the peer beside its coordinator. */
   addRoutes(app: FastifyInstance): void;
+  hostsDocuments(): boolean;
   status(): PeerStatus;
   /** What this life of it has sent to other peers. */
   sent(): Traffic;

@@ -8,7 +8,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Random } from "../../src/core/random.ts";
-import { ShardIndex } from "../../src/documents/shard-index.ts";
+import { countWords, WordIndex } from "../../src/documents/word-index.ts";
 import { wordsOf } from "../../src/io/tokeniser.ts";
 import { Child } from "./child.ts";
 import type { Question } from "./documents-child.ts";
@@ -19,6 +19,16 @@ const QUERIES = 300;
 const WARM_UPS = 50;
 const LIMIT = 20;
 const TEXT_LENGTH_MAX = 200_000;
+
+/** Where the one process has all texts. */
+const SHARD = "shard-0";
+
+/** What is used on and off the heap once what is not is gone. */
+function memoryBytes(): number {
+  globalThis.gc?.();
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
+}
 
 type Found = { hits: [string, number][]; ms: number; complete: boolean }[];
 
@@ -36,11 +46,11 @@ async function markdown(): Promise<[string, string][]> {
 }
 
 /** What one process finds that has all texts. */
-function reference(index: ShardIndex, frequencies: ReadonlyMap<string, number>, query: string) {
+function reference(index: WordIndex, frequencies: ReadonlyMap<string, number>, query: string) {
   const terms = [...new Set(wordsOf(query))].sort();
   const weights = terms.map((term) => {
     const frequency = frequencies.get(term) ?? 0;
-    return frequency === 0 ? 0 : Math.log(index.documents / frequency) + 1;
+    return frequency === 0 ? 0 : Math.log(index.documents(SHARD) / frequency) + 1;
   });
   return index.search(terms, weights, LIMIT).map(({ document, score }) => [document, score]);
 }
@@ -75,9 +85,12 @@ export const bench: Bench = {
     });
     const found = (await tell(first, { type: "search", queries })) as Found;
     await Promise.all(children.map((child) => child.end()));
-    const index = new ShardIndex();
-    for (const [name, text] of texts) index.set(name, wordsOf(text));
-    const frequencies = index.frequencies();
+    const before = memoryBytes();
+    const index = new WordIndex();
+    for (const [name, text] of texts) index.set(SHARD, name, countWords(wordsOf(text)));
+    const indexBytes = memoryBytes() - before;
+    const textBytes = texts.reduce((sum, [, text]) => sum + Buffer.byteLength(text), 0);
+    const frequencies = index.frequencies(SHARD);
     const wrong = found.filter(({ hits }, at) => {
       return (
         JSON.stringify(hits) !== JSON.stringify(reference(index, frequencies, queries[at] ?? ""))
@@ -97,6 +110,12 @@ export const bench: Bench = {
             target: { atMost: 0 },
           },
           { name: "incomplete", value: found.filter(({ complete }) => !complete).length, unit: "" },
+          {
+            name: "an index of all of it, per byte of text",
+            value: indexBytes / textBytes,
+            unit: "bytes",
+            target: { atMost: 4 },
+          },
           { name: "written, indexed and published in", value: indexedMs, unit: "ms" },
         ],
       },

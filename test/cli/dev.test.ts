@@ -88,7 +88,9 @@ test("all peers have their share, and every document is somewhere", async () => 
 });
 
 test("a killed peer's shards are said to be served, and it can be started again as printed", async () => {
-  const { run } = await startDev();
+  const { run, port } = await startDev();
+  const [page] = await run.says(/http:\S+\/edit/);
+  expect(page).toBe(`http://127.0.0.1:${port}/edit`);
   const [, pid] = await run.says(/kill -9 (\d+)/);
   process.kill(Number(pid), "SIGKILL");
   const [, shards, ms] = await run.says(

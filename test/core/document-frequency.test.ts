@@ -3,7 +3,13 @@ import { describe, expect, test } from "vitest";
 import { packTimestamp } from "../../src/core/clock.ts";
 import type { Contribution } from "../../src/core/contribution.ts";
 import { aggregateGlobalDf, DocumentFrequency, idfOf } from "../../src/core/document-frequency.ts";
-import { decodeChunk, decodeHeader, parseKey, tagOf } from "../../src/core/frequency-chunks.ts";
+import {
+  type Contributor,
+  decodeChunk,
+  decodeHeader,
+  parseKey,
+  tagOf,
+} from "../../src/core/frequency-chunks.ts";
 import { LwwMap } from "../../src/core/lww-map.ts";
 import type { Entry, Value } from "../../src/core/message.ts";
 import { HandDriven, WALL_MS } from "./machines.ts";
@@ -50,11 +56,12 @@ class Reader {
     const parts: Contribution[] = [];
     for (const { key, value } of this.map.all()) {
       const header = decodeHeader(value);
-      if (!this.registered.has(key) || header === undefined) continue;
+      const { shard = "", chunk } = parseKey(key) ?? {};
+      if (!this.registered.has(shard) || chunk !== -1 || header === undefined) continue;
       const terms = new Map<string, number>();
       for (const { key: chunkKey, value: text } of this.map.all()) {
         const place = parseKey(chunkKey);
-        if (place === undefined || place.shard !== key || typeof text !== "string") continue;
+        if (place === undefined || place.header !== key || typeof text !== "string") continue;
         if (place.chunk < 0 || place.chunk >= header.chunks) continue;
         if (!text.startsWith(tagOf(header, header.chunks))) continue;
         const content = decodeChunk(text, place.chunk, header.chunks);
@@ -70,29 +77,35 @@ const answerOf = ({ documents, terms }: Contribution, missing: readonly string[]
   ...{ documents, terms, complete: missing.length === 0, missing },
 });
 
-/** Publications one after the other: by shard, and whether the shard has moved before. */
-const history = fc.array(fc.tuple(fc.constantFrom(...SHARDS), contribution, fc.boolean()), {
-  maxLength: 12,
-});
+/** Publications one after the other: by shard, whether the shard has moved before, and by whom. */
+type Published = [shard: string, what: Contribution, hasMoved: boolean, by: Contributor];
 
-/** Publishes a history; returns what was written, and what each shard contributes in the end. */
-function publishAll(publications: readonly [string, Contribution, boolean][]) {
+const history: fc.Arbitrary<Published[]> = fc.array(
+  fc.tuple(
+    ...[fc.constantFrom(...SHARDS), contribution, fc.boolean()],
+    fc.constantFrom<Contributor>("users", "documents"),
+  ) as fc.Arbitrary<Published>,
+  { maxLength: 12 },
+);
+
+/** Publishes a history; returns what was written, and what stands of each shard in the end. */
+function publishAll(publications: readonly Published[]) {
   const driven = region();
   const entries: Entry[] = [];
   const latest = new Map<string, Contribution>();
-  for (const [shard, what, hasMoved] of publications) {
+  for (const [shard, what, hasMoved, by] of publications) {
     if (hasMoved) driven.call({ type: "allocate", shard, region: "a" }); // A new token.
-    entries.push(...publishAt(driven, shard, what).entries);
-    latest.set(shard, what);
+    entries.push(...publishAt(driven, shard, what, by).entries);
+    latest.set(`${shard} ${by}`, what);
   }
   return { driven, entries, latest };
 }
 
-const termsOf = (entries: readonly [string, Contribution, boolean][]): Set<string> =>
+const termsOf = (entries: readonly Published[]): Set<string> =>
   new Set(entries.flatMap(([, { terms }]) => [...terms.keys()]));
 
 const missingOf = (present: ReadonlyMap<string, unknown>): string[] =>
-  SHARDS.filter((shard) => !present.has(shard));
+  SHARDS.filter((shard) => !present.has(`${shard} users`) && !present.has(`${shard} documents`));
 
 describe("an index against a central count", () => {
   test("[D1, D2] sums are those of a central count, whatever was published and moved before", () => {
@@ -164,6 +177,7 @@ describe("an index against a central count", () => {
     );
     const place = fc.constantFrom(
       ...SHARDS.flatMap((shard) => [shard, `${shard}/0`, `${shard}/1`, `${shard}/3`]),
+      ...["shard-0:hosted", "shard-0:hosted/0", "shard-1:hosted/1", "shard-0:x", ":hosted"],
       ...["shard-0/00", "shard-0/-1", "shard-0/x", "shard-0/99999", "shard-0/1/1", "/", "", "zz/0"],
     );
     const bad = fc.array(fc.tuple(place, junk), { maxLength: 8 });
@@ -188,6 +202,62 @@ describe("an index against a central count", () => {
       }),
       { numRuns: 100 },
     );
+  });
+});
+
+describe("two contributions of one shard", () => {
+  const users = {
+    documents: 3,
+    terms: new Map([
+      ["a", 3],
+      ["b", 1],
+    ]),
+  };
+  const hosted = {
+    documents: 2,
+    terms: new Map([
+      ["a", 1],
+      ["c", 2],
+    ]),
+  };
+
+  test("[D1] what users publish and what documents come to add up, and replace only themselves", () => {
+    const driven = region();
+    const read = () => {
+      const { documents, frequencies } = driven.machine.view.frequencies.globalDf("abc", WALL_MS);
+      return [documents, ...frequencies.values()];
+    };
+    publishAt(driven, "shard-0", hosted, "documents");
+    publishAt(driven, "shard-0", users);
+    expect(read()).toEqual([5, 4, 1, 2]);
+    publishAt(driven, "shard-0", { documents: 0, terms: new Map() });
+    expect(read()).toEqual([2, 1, 0, 2]);
+    publishAt(driven, "shard-0", users);
+    publishAt(driven, "shard-0", { documents: 0, terms: new Map() }, "documents");
+    expect(read()).toEqual([3, 3, 1, 0]);
+    expect(publishAt(driven, "shard-0", users).entries).toEqual([]);
+  });
+
+  test("[D4] a shard is missing while anything of either is, whichever came first", () => {
+    const driven = region();
+    const own = publishAt(driven, "shard-1", users).entries;
+    const other = publishAt(driven, "shard-1", hosted, "documents").entries;
+    for (const [first, second] of [
+      [own, other],
+      [other, own],
+    ] as const) {
+      for (const absent of second) {
+        const reader = new Reader();
+        reader.take(first);
+        expect(reader.read([]).missing).toEqual(["shard-0", "shard-2"]);
+        const rest = second.filter((entry) => entry !== absent);
+        reader.take(rest);
+        const isHeaderHere = rest.some(({ key }) => !key.includes("/"));
+        expect(reader.read([]).missing.includes("shard-1")).toBe(isHeaderHere);
+        reader.take([absent]);
+        expect(reader.read([]).missing).toEqual(["shard-0", "shard-2"]);
+      }
+    }
   });
 });
 

@@ -80,6 +80,15 @@ describe("what is written", () => {
     expect(driven.machine.view.frequencies.termCount).toBe(0);
   });
 
+  test("[D1] what documents come to is published by their region alone, and passed on to nobody", () => {
+    const cluster = new Cluster("a b").settled();
+    const shard = shardOf(cluster, "b");
+    const contribution = vocabulary(3);
+    const request = { type: "publish-hosted-frequencies", shard, contribution } as const;
+    expect(cluster.call("a", request)).toMatchObject({ ok: false, code: "NOT_OWNER" });
+    expect(cluster.call("b", request)).toMatchObject({ ok: true });
+  });
+
   test("[D1] a region that is new to a shard writes all of it anew, under its own token", () => {
     const driven = region();
     publishAt(driven, SHARD, vocabulary(500));

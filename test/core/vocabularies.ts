@@ -3,6 +3,7 @@
  */
 import fc from "fast-check";
 import type { Contribution } from "../../src/core/contribution.ts";
+import type { Contributor } from "../../src/core/frequency-chunks.ts";
 import type { PublicationResult } from "../../src/core/frequency-publisher.ts";
 import type { Entry } from "../../src/core/message.ts";
 import { effectsOf, type HandDriven } from "./machines.ts";
@@ -46,9 +47,11 @@ export function publishAt(
   driven: HandDriven,
   shard: string,
   what: Contribution,
+  contributor: Contributor = "users",
 ): { readonly entries: readonly Entry[]; readonly result: PublicationResult } {
   const { effects, outcome } = driven.call({
-    ...{ type: "publish-frequencies", shard, contribution: what },
+    type: contributor === "users" ? "publish-frequencies" : "publish-hosted-frequencies",
+    ...{ shard, contribution: what },
   });
   if (outcome?.ok !== true) throw new Error(outcome?.message ?? "No answer");
   const entries = effectsOf(effects, "persist")

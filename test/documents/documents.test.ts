@@ -257,3 +257,14 @@ test("[Y12, Y8] the table is a document that follows what happens, from any peer
 });
 
 const sorted = (rows: object): unknown => Object.entries(rows).sort(([x], [y]) => (x < y ? -1 : 1));
+
+test("[Y1] who asks after an edit that says nothing new is answered, wherever the document is", async () => {
+  const peers = await documentPeers("a b");
+  const [a] = peers as [Peer];
+  const { name } = elsewhere(a, peers);
+  const client = await new RawClient(a.address, name).open();
+  await soon(() => client.told.includes("step-1"));
+  client.send(say(0, 1, Y.encodeStateAsUpdate(new Y.Doc())));
+  client.ask();
+  await soon(() => client.told.includes("step-2"));
+});

@@ -23,15 +23,25 @@ import {
   writeVarUint8Array,
 } from "lib0/encoding";
 import type { WebSocket } from "ws";
+import type { Doc } from "yjs";
 import {
   CLIENT_BYTES_BURST,
   CLIENT_BYTES_PER_SECOND,
   CLIENT_MESSAGES_BURST,
   CLIENT_MESSAGES_PER_SECOND,
+  CLIENT_SLOW_MS_BURST,
+  CLIENT_SLOW_MS_PER_SECOND,
+  DOCUMENT_WRITERS_MAX,
+  EDIT_WEIGHED_BYTES_MAX,
+  EDIT_WEIGHT_MAX,
   QUESTIONS_MAX,
+  SLOW_MS,
+  TYPES_DEPTH_MAX,
 } from "../limits.ts";
 import type { Room } from "../room.ts";
 import type { RoomClient } from "../room-client.ts";
+import { weightOf } from "../weight.ts";
+import type { Trials, Verdict } from "./trials.ts";
 
 const SYNC = 0;
 const AWARENESS = 1;
@@ -65,6 +75,30 @@ const REASON_LENGTH_MAX = 100;
 let lastUpdate: Uint8Array | undefined;
 let lastFrame: Uint8Array = new Uint8Array();
 
+/** Why an edit was not taken. */
+const REFUSALS: Readonly<Record<Exclude<Verdict, "good" | "busy">, string>> = {
+  slow: "An edit takes too long",
+  malformed: "The update is malformed",
+  deep: `An edit nests types more than ${TYPES_DEPTH_MAX} deep`,
+  crowded: `The document would have more than ${DOCUMENT_WRITERS_MAX} writers`,
+};
+
+/** What is known of a short edit at once; "unknown" where it has to be tried. Throws on bytes that are none. */
+function verdictOf(doc: Doc, update: Uint8Array): "good" | "deep" | "crowded" | "unknown" {
+  const { work, writers, depth } = weightOf(doc, update);
+  if (writers > DOCUMENT_WRITERS_MAX) return "crowded"; // [S4]
+  if (depth > TYPES_DEPTH_MAX) return "deep"; // [S5]
+  return work > EDIT_WEIGHT_MAX ? "unknown" : "good";
+}
+
+export interface DocumentClientOptions {
+  readonly mayWrite: boolean;
+  /** Monotonic, in ms. */
+  readonly now: () => number;
+  /** Where edits are tried that may be too much work. */
+  readonly trials: Pick<Trials, "run">;
+}
+
 interface Question {
   readonly state: Uint8Array;
   /** The last edit before it. */
@@ -75,19 +109,23 @@ export class DocumentClient implements RoomClient {
   readonly #socket: WebSocket;
   readonly #mayWrite: boolean;
   readonly #now: () => number;
+  readonly #trials: Pick<Trials, "run">;
   #room: Room | undefined;
-  /** What came before the room was there. */
+  /** What came before the room was there, or while an edit was tried. */
   #early: Uint8Array[] = [];
+  #isTrying = false;
   readonly #questions: Question[] = [];
   #lastEdit = 0;
   #acknowledged = 0;
   #isGreeted = false;
   #bytesLeft = CLIENT_BYTES_BURST;
   #messagesLeft = CLIENT_MESSAGES_BURST;
+  #slowMsLeft = CLIENT_SLOW_MS_BURST;
   #refilledAt: number;
 
-  constructor(socket: WebSocket, options: { mayWrite: boolean; now: () => number }) {
+  constructor(socket: WebSocket, options: DocumentClientOptions) {
     this.#socket = socket;
+    this.#trials = options.trials;
     this.#mayWrite = options.mayWrite;
     this.#now = options.now;
     this.#refilledAt = options.now();
@@ -97,7 +135,7 @@ export class DocumentClient implements RoomClient {
   enter(room: Room): void {
     this.#room = room;
     room.enter(this);
-    for (const bytes of this.#early.splice(0)) this.#take(bytes);
+    this.#drain();
   }
 
   /** The document cannot be opened here now. */
@@ -109,7 +147,7 @@ export class DocumentClient implements RoomClient {
     if (!isBinary) this.#end(MALFORMED, "A message is bytes");
     else if (!this.#isWithinRate(bytes.length))
       this.#end(TOO_FAST, "Too much at once"); // [S4]
-    else if (this.#room !== undefined) this.#take(bytes);
+    else if (this.#room !== undefined && !this.#isTrying) this.#take(bytes);
     else this.#early.push(new Uint8Array(bytes));
   }
 
@@ -164,6 +202,7 @@ export class DocumentClient implements RoomClient {
   #take(bytes: Uint8Array): void {
     const room = this.#room;
     if (room === undefined) return;
+    const start = this.#now();
     try {
       const decoder = createDecoder(bytes);
       const type = readVarUint(decoder);
@@ -184,11 +223,54 @@ export class DocumentClient implements RoomClient {
     } catch {
       this.#end(MALFORMED, "A message is malformed"); // [S5]
     }
+    this.#spend(this.#now() - start);
+  }
+
+  /** Takes what has waited, up to an edit that has to be tried. */
+  #drain(): void {
+    const early = this.#early.splice(0);
+    for (const [at, bytes] of early.entries()) {
+      if (this.#isTrying) {
+        this.#early = early.slice(at);
+        return;
+      }
+      this.#take(bytes);
+    }
   }
 
   #edit(room: Room, update: Uint8Array, isWhole: boolean): void {
-    if (this.#mayWrite) this.#lastEdit = room.edit(this, new Uint8Array(update), isWhole);
-    else if (update.length > EMPTY_UPDATE_BYTES) this.#deny("This document is read-only here"); // [Y8]
+    if (!this.#mayWrite) {
+      if (update.length > EMPTY_UPDATE_BYTES) this.#deny("This document is read-only here"); // [Y8]
+      return;
+    }
+    const own = new Uint8Array(update);
+    const verdict = own.length > EDIT_WEIGHED_BYTES_MAX ? "unknown" : verdictOf(room.doc, own);
+    if (verdict === "unknown") void this.#try(room, own, isWhole);
+    else if (verdict === "good") this.#lastEdit = room.edit(this, own, isWhole);
+    else this.rejected(REFUSALS[verdict]);
+  }
+
+  /** [S5] Does what may be too much work if it was not, elsewhere. What this client says meanwhile waits. */
+  async #try(room: Room, update: Uint8Array, isWhole: boolean): Promise<void> {
+    this.#isTrying = true;
+    const verdict = await this.#trials.run(room.updateFor(), update);
+    this.#isTrying = false;
+    if (this.#room !== room) return;
+    if (verdict === "good") {
+      const start = this.#now();
+      this.#lastEdit = room.edit(this, update, isWhole);
+      this.#spend(this.#now() - start);
+      this.#drain();
+    } else if (verdict === "busy") this.#end(UNAVAILABLE, "Too many edits are being tried");
+    else this.rejected(REFUSALS[verdict]);
+  }
+
+  /** [S4] Counts what held the loop for long. */
+  #spend(ms: number): void {
+    if (ms > SLOW_MS) this.#slowMsLeft -= ms;
+    if (this.#slowMsLeft < 0 && this.#room !== undefined) {
+      this.#end(TOO_FAST, "Too much work at once");
+    }
   }
 
   #asked(state: Uint8Array): void {
@@ -254,6 +336,7 @@ export class DocumentClient implements RoomClient {
     const refill = (left: number, perSecond: number, burst: number): number =>
       Math.min(burst, left + seconds * perSecond);
     this.#bytesLeft = refill(this.#bytesLeft, CLIENT_BYTES_PER_SECOND, CLIENT_BYTES_BURST) - bytes;
+    this.#slowMsLeft = refill(this.#slowMsLeft, CLIENT_SLOW_MS_PER_SECOND, CLIENT_SLOW_MS_BURST);
     this.#messagesLeft =
       refill(this.#messagesLeft, CLIENT_MESSAGES_PER_SECOND, CLIENT_MESSAGES_BURST) - 1;
     return this.#bytesLeft >= 0 && this.#messagesLeft >= 0;

@@ -5,6 +5,7 @@
  */
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
+import type { FastifyInstance } from "fastify";
 import type { PeerName } from "../../core/units.ts";
 import type { ClientAccess } from "../../io/client-access.ts";
 import type { Clock } from "../../io/clock.ts";
@@ -14,6 +15,7 @@ import { MemoryItemStore } from "../../items/item-store.ts";
 import { type DocumentOptions, DocumentService } from "./document-service.ts";
 import { DocumentSockets } from "./document-sockets.ts";
 import { LmdbItemStore } from "./lmdb-item-store.ts";
+import { addPage } from "./page.ts";
 import { PeerDocuments } from "./peer-documents.ts";
 import type { SearchPort } from "./search.ts";
 
@@ -64,6 +66,11 @@ export class DocumentHosting {
 
   acceptUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     this.#sockets.acceptUpgrade(request, socket, head);
+  }
+
+  /** Adds the page that edits documents to an API. */
+  addRoutes(app: FastifyInstance): void {
+    addPage(app);
   }
 
   /** Members or allocations have changed. */

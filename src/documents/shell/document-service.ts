@@ -8,7 +8,8 @@
  * Rules: SPEC.md, section Y.
  */
 import { HearsayError } from "../../core/error.ts";
-import type { PeerName, ShardId } from "../../core/units.ts";
+import { isLoopback } from "../../core/inquests.ts";
+import type { Address, PeerName, ShardId } from "../../core/units.ts";
 import type { Clock } from "../../io/clock.ts";
 import type { AcquireContext, MessageContext } from "../../io/host-runner.ts";
 import type { DocumentNumbers } from "../../io/served-peer.ts";
@@ -201,6 +202,18 @@ export class DocumentService implements Service {
       }
     }
     return { ...(this.#documents?.numbers() ?? NOTHING_LOADED), copies, copyBytes };
+  }
+
+  /**
+   * Where pages may come from that members have served: whoever is at another machine's address that was a
+   * member's once may be anybody.
+   */
+  pageAddresses(): Address[] {
+    const { view, name } = this.#port;
+    const others = this.#others();
+    return (view?.members() ?? [])
+      .filter((peer) => peer.name === name || others.has(peer.name) || isLoopback(peer.address))
+      .map(({ address }) => address);
   }
 
   /** The documents of all shards, by name, and the shards that did not answer. */

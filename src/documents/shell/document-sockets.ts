@@ -16,7 +16,7 @@ import { HearsayError } from "../../core/error.ts";
 import { type ClientAccess, includesScope } from "../../io/client-access.ts";
 import { answerOn, answerTo, answerWith, FAULT } from "../../io/http-errors.ts";
 import { DOCUMENTS_PATH } from "../../io/http-server.ts";
-import { isAllowedOrigin, type Origins } from "../../io/origin.ts";
+import { isAllowedOrigin, isPageOf, type Origins } from "../../io/origin.ts";
 import {
   CLIENT_MESSAGE_BYTES_MAX,
   CLIENTS_MAX,
@@ -25,6 +25,7 @@ import {
 } from "../limits.ts";
 import { DocumentClient } from "./document-client.ts";
 import type { DocumentService } from "./document-service.ts";
+import { Trials } from "./trials.ts";
 
 /** How often clients are asked for a sign of life, in ms; who has given none until then is gone. */
 const PING_MS = 20_000;
@@ -51,6 +52,7 @@ export class DocumentSockets {
   });
   readonly #sockets = new Map<WebSocket, { isAlive: boolean }>();
   readonly #timer: NodeJS.Timeout;
+  readonly #trials = new Trials();
   #isClosed = false;
   #onEmpty: () => void = () => {};
 
@@ -89,6 +91,7 @@ export class DocumentSockets {
   async close(): Promise<void> {
     this.#isClosed = true;
     clearInterval(this.#timer);
+    this.#trials.close();
     if (this.#sockets.size === 0) return;
     for (const socket of this.#sockets.keys()) socket.close(GOING_AWAY);
     const stragglers = setTimeout(() => {
@@ -104,7 +107,8 @@ export class DocumentSockets {
   #judge(request: IncomingMessage): boolean {
     const { access, origins } = this.#options;
     if (this.#isClosed) throw new HearsayError("CLOSED", "Cannot connect: the peer is closing");
-    if (!isAllowedOrigin(request.headers, origins)) {
+    const { headers } = request;
+    if (!isAllowedOrigin(headers, origins) && !this.#isPageOfPeer(request)) {
       throw new HearsayError("FORBIDDEN", "Cannot connect from a page of another origin"); // [S2]
     }
     if (this.#sockets.size >= CLIENTS_MAX) {
@@ -113,11 +117,18 @@ export class DocumentSockets {
     return includesScope(access.scopeOf(request), "write");
   }
 
+  /** The page that edits documents goes on at other peers than the one that it came from. */
+  #isPageOfPeer({ headers, socket }: IncomingMessage): boolean {
+    const { origins, service } = this.#options;
+    const scheme = "encrypted" in socket ? "https:" : "http:";
+    return origins === "same-host" && isPageOf(headers, scheme, service.pageAddresses());
+  }
+
   #accept(socket: WebSocket, name: string, mayWrite: boolean): void {
     const { service, now, onFault } = this.#options;
     const life = { isAlive: true };
     this.#sockets.set(socket, life);
-    const client = new DocumentClient(socket, { mayWrite, now });
+    const client = new DocumentClient(socket, { mayWrite, now, trials: this.#trials });
     socket.on("error", () => {}); // `close` follows.
     socket.on("pong", () => {
       life.isAlive = true;

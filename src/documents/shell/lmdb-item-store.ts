@@ -28,7 +28,7 @@ import type { ItemStore, StoredItem } from "../../items/item-store.ts";
 import type { Version } from "../../items/version.ts";
 
 /** Where in a data directory the copies are. */
-const DOCUMENTS_FOLDER = "documents";
+export const DOCUMENTS_FOLDER = "documents";
 
 const FORMAT = 1;
 const LABEL_KEY = Uint8Array.of(0);
@@ -274,7 +274,7 @@ export class LmdbItemStore implements ItemStore {
 }
 
 function corrupt(path: string, damage: string): HearsayError {
-  const advice = "move it away to have its documents filled in by other peers";
+  const advice = "hearsay repair sets it aside, and other peers fill an empty one";
   return new HearsayError(
     "STORE_CORRUPT",
     `Cannot use the documents in ${path}: ${damage}; ${advice}`,

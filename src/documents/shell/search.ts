@@ -8,6 +8,10 @@
  * What comes in is put in order by score and name. A shard whose region does not answer in time, or has
  * not indexed it yet, is named as missing.
  *
+ * Strangers write the documents, and the loop must not stand still for what they write: a text is taken to pieces
+ * a little at a time, its end is left out where it is too long, and one that took long and changes again waits in
+ * proportion.
+ *
  * Rules: SPEC.md, Y11.
  */
 import type { Contribution } from "../../core/contribution.ts";
@@ -18,8 +22,9 @@ import type { Items } from "../../items/items.ts";
 import type { Body } from "../../wire/body.ts";
 import type { Documents } from "../documents.ts";
 import type { DocumentMessage } from "../messages.ts";
-import { compareHits, type Hit, ShardIndex } from "../shard-index.ts";
+import { compareHits, countWords, WordIndex } from "../word-index.ts";
 import { snippetOf } from "./snippet.ts";
+import { Texts } from "./texts.ts";
 
 /** How long a document that has changed may wait to be indexed, and a shard to be published, in ms. */
 const INDEX_MS = 200;
@@ -34,15 +39,25 @@ const ANSWER_MS = 2000;
 /** Words of one search; the rest are not looked at. */
 const WORDS_MAX = 32;
 
-/** Length of a document's text that is kept for snippets, in UTF-16 code units. */
-const TEXT_LENGTH_MAX = 32_768;
+/** Length of a document's text that is indexed, in UTF-16 code units; what follows cannot be found. */
+export const TEXT_INDEXED_MAX = 1_048_576;
+
+/** Length of a text that is taken to pieces at one go. */
+const PIECE_LENGTH = 32_768;
+
+/** How many times as long as it took a document waits until it is indexed again, and at most, in ms. */
+const PAUSE_SHARE = 10;
+const PAUSE_MS_MAX = 10_000;
+
+/** How long documents may be read for the snippets of one answer, in ms. */
+const SNIPPETS_MS = 8;
 
 /** A document that was found. */
 export interface FoundDocument {
   readonly document: string;
   readonly shard: ShardId;
   readonly score: number;
-  /** A piece of its text around the first word that was asked for. */
+  /** A piece of its text around the first word that was asked for; empty where it would take too long. */
   readonly snippet: string;
 }
 
@@ -53,6 +68,8 @@ export interface SearchResult {
   readonly complete: boolean;
   /** The shards that have not, by id. */
   readonly missing: readonly ShardId[];
+  /** How many documents of those shards are too long to be searched to their end. */
+  readonly truncated: number;
 }
 
 export interface SearchPort {
@@ -69,23 +86,41 @@ export interface SearchPort {
 }
 
 interface Searched {
-  readonly index: ShardIndex;
-  readonly texts: Map<string, string>;
   /** What has changed and is not indexed. */
   readonly dirty: Set<string>;
+  /** Documents that are indexed in part. */
+  readonly truncated: Set<string>;
+  /** Documents that took long: when they may be indexed again. */
+  readonly resting: Map<string, number>;
   isPublished: boolean;
+}
+
+/** A document that is being indexed. */
+interface Indexing {
+  readonly shard: ShardId;
+  readonly document: string;
+  readonly text: string;
+  readonly counts: Map<string, number>;
+  at: number;
+  /** How long it has held the loop by now, in ms. */
+  tookMs: number;
 }
 
 interface Query {
   readonly waits: Set<PeerName>;
   readonly found: FoundDocument[];
   readonly searched: Set<ShardId>;
+  truncated: number;
   readonly done: () => void;
 }
 
 export class Search {
   readonly #port: SearchPort;
+  readonly #index = new WordIndex();
+  readonly #texts: Texts;
   readonly #shards = new Map<ShardId, Searched>();
+  #indexing: Indexing | undefined;
+  #documents: Documents | undefined;
   readonly #queries = new Map<number, Query>();
   #lastQuery = 0;
   #isIndexDue = false;
@@ -93,26 +128,25 @@ export class Search {
 
   constructor(port: SearchPort) {
     this.#port = port;
+    this.#texts = new Texts((shard, document) => this.#documents?.textOf(shard, document));
   }
 
   /** The region serves a shard from now on: all of it is to be indexed. */
   acquired(shard: ShardId): void {
     const dirty = new Set(this.#port.items.store.items(shard).keys());
-    this.#shards.set(shard, {
-      index: new ShardIndex(),
-      texts: new Map(),
-      dirty,
-      isPublished: true,
-    });
+    this.#index.drop(shard);
+    this.#shards.set(shard, { dirty, truncated: new Set(), resting: new Map(), isPublished: true });
     if (dirty.size > 0) this.#planIndex(0);
   }
 
   released(shard: ShardId): void {
     this.#shards.delete(shard);
+    this.#index.drop(shard);
   }
 
   reset(): void {
-    this.#shards.clear();
+    for (const shard of [...this.#shards.keys()]) this.released(shard);
+    this.#texts.clear();
   }
 
   /** A document that the region hosts has changed, or is gone. */
@@ -125,7 +159,10 @@ export class Search {
   async search(words: string, limit: number): Promise<SearchResult> {
     const terms = [...new Set(wordsOf(words))].sort().slice(0, WORDS_MAX);
     const { documents, frequencies } = this.#port.globalDf(terms);
-    const weights = terms.map((term) => idfOf(documents, frequencies.get(term) ?? 0));
+    // [D5] What is in no frequencies yet is in a document that was just written: it weighs as if in one.
+    const weights = terms.map((term) =>
+      idfOf(Math.max(1, documents), Math.max(1, frequencies.get(term) ?? 0)),
+    );
     this.#lastQuery += 1;
     const query = this.#lastQuery;
     const waits = new Set(this.#port.regions());
@@ -136,7 +173,7 @@ export class Search {
         resolve(asked);
       };
       const timeout = setTimeout(done, ANSWER_MS);
-      const asked: Query = { waits, found: [], searched: new Set(), done };
+      const asked: Query = { waits, found: [], searched: new Set(), truncated: 0, done };
       this.#queries.set(query, asked);
       const message = { type: "query" as const, query, terms, weights, limit };
       for (const region of [...waits]) {
@@ -147,7 +184,8 @@ export class Search {
     });
     const found = state.found.sort(compareHits).slice(0, limit);
     const missing = this.#port.shards().filter((shard) => !state.searched.has(shard));
-    return { documents: found, complete: missing.length === 0, missing: missing.sort() };
+    const { truncated } = state;
+    return { documents: found, complete: missing.length === 0, missing: missing.sort(), truncated };
   }
 
   received(from: PeerName, message: DocumentMessage): void {
@@ -161,26 +199,25 @@ export class Search {
     weights,
     limit,
   }: Extract<DocumentMessage, { type: "query" }>): Extract<DocumentMessage, { type: "found" }> {
-    const shards: ShardId[] = [];
-    const hits: (Hit & { readonly shard: ShardId })[] = [];
-    for (const [shard, { index, dirty }] of this.#shards) {
-      if (dirty.size > 0 && index.documents === 0) continue; // Not indexed yet.
-      shards.push(shard);
-      for (const hit of index.search(terms, weights, limit)) hits.push({ ...hit, shard });
-    }
-    const rows = hits
-      .sort(compareHits)
-      .slice(0, limit)
+    const shards = [...this.#shards].flatMap(([shard, { dirty }]) =>
+      dirty.size > 0 && this.#index.documents(shard) === 0 ? [] : [shard],
+    ); // The others are not indexed yet.
+    const isMeant = new Set(shards);
+    let truncated = 0;
+    for (const shard of shards) truncated += this.#shards.get(shard)?.truncated.size ?? 0;
+    const until = performance.now() + SNIPPETS_MS;
+    const rows = this.#index
+      .search(terms, weights, limit, (shard) => isMeant.has(shard))
       .flatMap(({ document, score, shard }): Body[] => {
-        const text = this.#shards.get(shard)?.texts.get(document) ?? "";
+        const text = this.#texts.get(shard, document, performance.now() < until) ?? "";
         return [document, shard, score, snippetOf(text, terms)];
       });
-    return { type: "found", query, rows, shards };
+    return { type: "found", query, rows, shards, truncated };
   }
 
   #answered(
     from: PeerName,
-    { query, rows, shards }: Extract<DocumentMessage, { type: "found" }>,
+    { query, rows, shards, truncated }: Extract<DocumentMessage, { type: "found" }>,
   ): void {
     const asked = this.#queries.get(query);
     if (asked?.waits.delete(from) !== true) return;
@@ -191,6 +228,7 @@ export class Search {
       asked.found.push({ document, shard, score, snippet });
     }
     for (const shard of shards) asked.searched.add(shard);
+    asked.truncated += truncated;
     if (asked.waits.size === 0) asked.done();
   }
 
@@ -202,34 +240,78 @@ export class Search {
         .load()
         .then((documents) => {
           this.#isIndexDue = false;
-          this.#index(documents);
+          this.#documents = documents;
+          this.#indexSome(documents);
         })
         .catch(this.#port.onFault);
     }, ms).unref();
   }
 
   /** Indexes what has changed, for a few ms at a time. */
-  #index(documents: Documents): void {
-    const until = performance.now() + SLICE_MS;
+  #indexSome(documents: Documents): void {
+    const start = performance.now();
+    let isDone = false;
+    for (let now = start; now - start < SLICE_MS; now = performance.now()) {
+      this.#indexing ??= this.#begin(documents, now);
+      const indexing = this.#indexing;
+      isDone = indexing === undefined;
+      if (indexing === undefined) break;
+      this.#advance(indexing);
+      indexing.tookMs += performance.now() - now;
+      if (this.#indexing === undefined) this.#rest(indexing);
+    }
+    const resting = [...this.#shards.values()].flatMap(({ dirty, resting: due }) =>
+      [...due].flatMap(([document, at]) => (dirty.has(document) ? [at] : [])),
+    );
+    if (!isDone) this.#planIndex(0);
+    else if (resting.length > 0) this.#planIndex(Math.min(...resting) - performance.now());
+    this.#planPublish();
+  }
+
+  /** The next document that has changed and has a text; undefined when there is none. */
+  #begin(documents: Documents, now: number): Indexing | undefined {
     for (const [shard, searched] of this.#shards) {
       for (const document of searched.dirty) {
-        if (performance.now() > until) {
-          this.#planIndex(0);
-          return;
-        }
+        if ((searched.resting.get(document) ?? 0) > now) continue;
+        searched.resting.delete(document);
         searched.dirty.delete(document);
+        searched.truncated.delete(document);
         const text = documents.textOf(shard, document);
-        if (text === undefined) {
-          searched.index.delete(document);
-          searched.texts.delete(document);
-        } else {
-          searched.index.set(document, wordsOf(text));
-          searched.texts.set(document, text.slice(0, TEXT_LENGTH_MAX));
+        if (text !== undefined) {
+          this.#texts.put(shard, document, text);
+          const indexed = text.slice(0, TEXT_INDEXED_MAX);
+          if (indexed.length < text.length) searched.truncated.add(document);
+          return { shard, document, text: indexed, counts: new Map(), at: 0, tookMs: 0 };
         }
+        this.#index.delete(shard, document);
+        this.#texts.delete(shard, document);
         searched.isPublished = false;
       }
     }
-    this.#planPublish();
+    return undefined;
+  }
+
+  #rest({ shard, document, tookMs }: Indexing): void {
+    if (tookMs <= SLICE_MS) return;
+    const pauseMs = Math.min(PAUSE_MS_MAX, PAUSE_SHARE * tookMs);
+    this.#shards.get(shard)?.resting.set(document, performance.now() + pauseMs);
+  }
+
+  /** Takes one piece of a text to words, which ends where a word does; the last one indexes the document. */
+  #advance(indexing: Indexing): void {
+    const { shard, document, text, counts, at } = indexing;
+    const isLast = text.length - at <= PIECE_LENGTH;
+    const piece = text.slice(at, isLast ? text.length : at + PIECE_LENGTH);
+    const space = isLast ? -1 : Math.max(piece.lastIndexOf(" "), piece.lastIndexOf("\n"));
+    const words = space > 0 ? piece.slice(0, space) : piece;
+    countWords(wordsOf(words), counts);
+    indexing.at += words.length;
+    if (!isLast) return;
+    this.#indexing = undefined;
+    const searched = this.#shards.get(shard);
+    if (searched === undefined) return; // It has moved meanwhile.
+    this.#index.set(shard, document, counts);
+    searched.isPublished = false;
   }
 
   #planPublish(): void {
@@ -245,9 +327,9 @@ export class Search {
     for (const [shard, searched] of [...this.#shards]) {
       if (searched.isPublished || this.#shards.get(shard) !== searched) continue;
       searched.isPublished = true;
-      const { index } = searched;
+      const documents = this.#index.documents(shard);
       try {
-        await this.#port.publish(shard, { documents: index.documents, terms: index.frequencies() });
+        await this.#port.publish(shard, { documents, terms: this.#index.frequencies(shard) });
       } catch {
         searched.isPublished = false; // The shard moves, or the peer does not serve: later.
         this.#planPublish();

@@ -27,8 +27,8 @@ export const FREQUENCY_BUGS: readonly PlantedBug[] = [
     edits: [
       {
         file: PUBLISHER,
-        line: "if (texts.get(chunk) !== text) writes.set(chunkKey(shard, chunk), text); // [D3]",
-        bug: "if (texts.get(chunk)?.length !== text.length) writes.set(chunkKey(shard, chunk), text);",
+        line: "if (texts.get(chunk) !== text) writes.set(chunkKey(key, chunk), text); // [D3]",
+        bug: "if (texts.get(chunk)?.length !== text.length) writes.set(chunkKey(key, chunk), text);",
       },
     ],
     by: ["D1", "D4"],
