@@ -111,9 +111,8 @@ export class Giving {
     }
     state.warn("HANDOFF_TIMEOUT", `"${record.shard}" stays with this region: ${why}`);
     const token = this.#shards.confirm(record.shard);
-    // [H7] Where both sides of a partition serve, this entry may win over a claim that was never seen here.
-    const isApart = state.view.membership.all().some(({ status }) => status === "dead");
-    if (state.options.downing === "off" && isApart) this.#takeAnew(record);
+    if (this.#shards.areOthersApart)
+      this.#takeAnew(record); // [H7]
     else this.keep(record, token);
     state.membersChanged = true; // So that somebody else may get it.
   }

@@ -50,6 +50,17 @@ export class HostedShards {
     this.reception = reception;
   }
 
+  /**
+   * [H7] Whether members that are not heard may serve this region's shards: then an entry of its own may win
+   * over a claim that it never sees, and the token that its host was told is not the highest.
+   */
+  get areOthersApart(): boolean {
+    const { options, view } = this.state;
+    return (
+      options.downing === "off" && view.membership.all().some(({ status }) => status === "dead")
+    );
+  }
+
   get dueAt(): Instant {
     return this.#dueAt;
   }

@@ -258,7 +258,7 @@ export class Hosting {
         break;
       case "acquiring":
       case "serving":
-        if (own === undefined) this.#takeAnew(record);
+        if (own === undefined || this.#shards.areOthersApart) this.#takeAnew(record);
         else {
           this.#shards.go(record, "given");
           record.token = own;
@@ -266,7 +266,7 @@ export class Hosting {
         break;
       case "draining":
       case "exporting":
-        if (own === undefined) this.#takeAnew(record);
+        if (own === undefined || this.#shards.areOthersApart) this.#takeAnew(record);
         else this.#giving.keep(record, own);
         break;
       case "releasing":

@@ -222,6 +222,18 @@ test("[H7] a shard that somebody else gives back while it is served is taken ane
   expect(token(a, "shard-0")).toBeGreaterThan(given.time);
 });
 
+test("[H7] where both sides serve, a region that writes its own entry anew takes the shard anew", () => {
+  for (const isApart of [false, true]) {
+    const a = hosting();
+    const row = rowEntry("b", a.now, { hosts: true });
+    if (isApart) a.delta(B, "verdicts", verdictEntry("b", "c", "dead", row, a.now + 1));
+    const { effects } = a.call({ type: "allocate", shard: "shard-0", region: "a" });
+    const later = a.pass(a.now + 2 * claimSettleMs);
+    const types = tasks([...effects, ...later]).map(({ type }) => type);
+    expect(types).toEqual(isApart ? ["cancel", "release", "acquire"] : []);
+  }
+});
+
 test("[A7, H7] a claim that is answered by another claim in one step ends what was served before", () => {
   const a = hosting({}, { downing: "majority" });
   const served = token(a, "shard-0");
