@@ -131,6 +131,7 @@ export class SimulatedDocuments {
     const tick = (): void => {
       if (this.peer.lives !== lives || this.peer.state === "down") return;
       this.peer.run(() => {
+        if (this.items.isRingNews) this.viewChanged();
         this.items.tick(this.peer.now);
         this.documents.tick();
       });

@@ -204,12 +204,16 @@ export class Items {
     }
   }
 
-  /** Members or allocations have changed. */
+  /** Whether shards have come or gone since `viewChanged`: that alone changes no allocation, but who has copies. */
+  get isRingNews(): boolean {
+    return this.#port.ringChanges() !== this.#ringChanges;
+  }
+
+  /** Members, allocations or the shards themselves have changed. */
   viewChanged(): void {
     const others = this.#port.others();
-    const ringChanges = this.#port.ringChanges();
-    if (ringChanges !== this.#ringChanges) this.#rehome();
-    this.#ringChanges = ringChanges;
+    if (this.isRingNews) this.#rehome();
+    this.#ringChanges = this.#port.ringChanges();
     for (const leading of this.#leading.values()) leading.viewChanged(others);
     for (const shard of this.store.shards()) {
       const following = this.#following.get(shard);

@@ -113,6 +113,15 @@ test.each<[rule: string, was: string, request: RunRequest]>([
       ...{ workload: [], bytesPerMs: 422, eraMs: 86_400_000, hosts: false },
     },
   ],
+  [
+    "I14",
+    "a shard that went changed who was to have copies, and nobody looked",
+    {
+      ...{ seed: 36_955, peers: 2, shards: 1, durationMs: 55_250, delayMsMean: 1, diskMs: 0 },
+      ...{ faults: "none", operationEveryMs: 242, hosts: true, downing: "majority" },
+      ...{ eraMs: 86_400_000, startSpreadMs: 0, isCoreHealed: false },
+    },
+  ],
 ])("[%s] never again: %s", { timeout: PATIENCE_MS }, (_rule, _was, request) => {
   expect(simulate(request).violations).toEqual([]);
 });

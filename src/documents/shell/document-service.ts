@@ -322,6 +322,7 @@ export class DocumentService implements Service {
 
   #tick(now: number): void {
     try {
+      if (this.items.isRingNews) this.viewChanged();
       this.items.tick(now);
       this.#ifLoaded((documents) => documents.tick());
     } catch (error) {
