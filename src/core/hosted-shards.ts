@@ -56,9 +56,8 @@ export class HostedShards {
    */
   get areOthersApart(): boolean {
     const { options, view } = this.state;
-    return (
-      options.downing === "off" && view.membership.all().some(({ status }) => status === "dead")
-    );
+    const isDoubled = options.downing === "off";
+    return isDoubled && view.membership.all().some(({ status }) => status === "dead");
   }
 
   get dueAt(): Instant {

@@ -32,8 +32,13 @@ export const HOSTING_BUGS: readonly PlantedBug[] = [
   },
   {
     rule: "H7",
-    does: "serves on under an old token when it claims its shard back at once",
+    does: "serves on under an old token after others have served",
     edits: [
+      {
+        file: "src/core/hosted-shards.ts",
+        line: 'const isDoubled = options.downing === "off";',
+        bug: "const isDoubled = false;",
+      },
       {
         file: "src/core/machine.ts",
         line: "this.#service.catchUp(); // [A7] Before this region claims again what another one has.",
