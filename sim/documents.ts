@@ -158,6 +158,11 @@ export class SimulatedDocuments {
       if (this.#held.has(task.shard)) return; // Another host is told again.
       this.#held.add(task.shard);
       this.items.acquired(task.shard, task.token, task.writer, this.peer.now);
+    } else if (task.type === "renew") {
+      const { shard, token, writer } = task;
+      if (!this.#held.has(shard)) return;
+      this.tasked({ type: "release", shard, token });
+      this.tasked({ type: "acquire", shard, token, writer, from: undefined, entities: [] });
     } else if (task.type === "release") {
       this.#held.delete(task.shard);
       this.documents.flush(task.shard);

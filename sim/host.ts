@@ -81,6 +81,9 @@ export class SimulatedHost {
       case "acquire":
         this.#inTurn(task.shard, () => this.#acquire(task));
         break;
+      case "renew":
+        this.#inTurn(task.shard, () => this.#renew(task));
+        break;
       case "release":
         this.#inTurn(task.shard, () => this.#release(task));
         break;
@@ -130,6 +133,15 @@ export class SimulatedHost {
       this.#listener.acquired(task, imported);
     }
     this.#listener.report({ type: "acquired", shard, token, error });
+  }
+
+  /** Its services let go, and take the shard under the new token. */
+  #renew({ shard, token, writer }: Extract<HostTask, { type: "renew" }>): void {
+    const counts = this.#counts.get(shard);
+    if (counts === undefined) return;
+    this.#listener.released(shard, counts);
+    const taken = { shard, token, writer, from: undefined, entities: [] };
+    this.#listener.acquired({ type: "acquire", ...taken }, undefined);
   }
 
   #release({ shard, token }: Extract<HostTask, { type: "release" }>): void {

@@ -6,7 +6,10 @@ import type { Body } from "./wire/body.ts";
 
 /** What a host is told about the shard that it is to serve or let go of. */
 export interface ShardContext {
-  /** The fencing token: the pair (token, writer). A store that refuses a lower pair is safe [R5]. */
+  /**
+   * The fencing token: the pair (token, writer). A store that refuses a lower pair is safe [R5]. It may rise while
+   * the region serves on: that of the message at hand is the one to write by.
+   */
   readonly token: Timestamp;
   readonly writer: string;
   /** Aborted when the shard is taken away, or its work in progress has had its time. */

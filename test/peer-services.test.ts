@@ -115,6 +115,29 @@ test("[N4] a service that cannot take a shard at first is told again, and the us
   await soon(() => notes.counts.size === 1);
 });
 
+test("[H7, N4] a service hears of the new token of a shard that it has, and users' messages carry it", async () => {
+  const peer = await start("a", { shards: 1 });
+  const acquired: number[] = [];
+  const renewed: number[] = [];
+  peer.services.register("notes", {
+    onAcquire: () => {},
+    onRelease: () => {},
+    onRenew: (_shard, { token }) => void renewed.push(token),
+  });
+  peer.host({
+    onAcquire: (_shard, { token }) => void acquired.push(token),
+    onRelease: () => {},
+    onMessage: (_message, { token }) => token,
+  });
+  const first = await peer.ask("shard-0", 1);
+  await peer.allocate("shard-0", "a");
+  await soon(() => renewed.length === 1);
+  const [token = 0] = renewed;
+  expect(await peer.ask("shard-0", 1)).toBe(token);
+  expect(token).toBeGreaterThan(first as number);
+  expect(acquired).toEqual([first]);
+});
+
 test("[N4] a message to a host or a service that is not there fails", async () => {
   const peer = await start("a", { shards: 1 });
   const { port } = serve(peer);

@@ -32,7 +32,8 @@ export class FencesChecker implements Checker {
   tasked(peer: SimulatedPeer, task: HostTask): void {
     const told = this.#told.get(peer);
     if (task.type === "release") told?.delete(task.shard);
-    if (task.type !== "acquire") return;
+    const isTold = task.type === "acquire" || (task.type === "renew" && told?.has(task.shard));
+    if (!isTold) return;
     const { shard, token } = task;
     told?.set(shard, token);
     const highest = this.#highest.get(shard) ?? new Map<SimulatedPeer, Timestamp>();

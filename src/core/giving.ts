@@ -20,22 +20,16 @@ export class Giving {
   readonly #shards: HostedShards;
   readonly #transfer: StateTransfer;
   readonly #takeBack: (record: HostedShard) => void;
-  readonly #takeAnew: (record: HostedShard) => void;
 
-  /**
-   * `takeBack` makes the region serve a shard that its host has let go of already, `takeAnew` makes the host
-   * let go of one and take it under a new token.
-   */
+  /** `takeBack` makes the region serve a shard that its host has let go of already. */
   constructor(
     shards: HostedShards,
     transfer: StateTransfer,
     takeBack: (record: HostedShard) => void,
-    takeAnew: (record: HostedShard) => void,
   ) {
     this.#shards = shards;
     this.#transfer = transfer;
     this.#takeBack = takeBack;
-    this.#takeAnew = takeAnew;
   }
 
   /** Gives a shard of this region to another one: at once, unless its host was told of it. */
@@ -110,17 +104,14 @@ export class Giving {
       return;
     }
     state.warn("HANDOFF_TIMEOUT", `"${record.shard}" stays with this region: ${why}`);
-    const token = this.#shards.confirm(record.shard);
-    if (this.#shards.areOthersApart)
-      this.#takeAnew(record); // [H7]
-    else this.keep(record, token);
+    this.keep(record, this.#shards.confirm(record.shard));
     state.membersChanged = true; // So that somebody else may get it.
   }
 
   /** Serves on, under an entry that has been written. */
   keep(record: HostedShard, token: Timestamp): void {
     if (record.state === "exporting") this.#transfer.abandon(record);
-    record.token = token;
+    this.#shards.renew(record, token);
     record.successor = undefined;
     this.#shards.go(record, "aborted");
     this.#shards.wait(record, Number.POSITIVE_INFINITY);

@@ -34,6 +34,8 @@ export type HostTask =
       readonly from: PeerName | undefined;
       readonly entities: readonly string[];
     } & Held)
+  /** Serve a shard on, under a token that is above all that were used [H7]. */
+  | ({ readonly type: "renew"; readonly writer: string } & Held)
   /** Let go of a shard. `token` is that under which it was acquired, or a later one. */
   | ({ readonly type: "release" } & Held)
   /** Abort whatever still runs for a shard: it is lost, or its time is over. */

@@ -50,16 +50,6 @@ export class HostedShards {
     this.reception = reception;
   }
 
-  /**
-   * [H7] Whether members that are not heard may serve this region's shards: then an entry of its own may win
-   * over a claim that it never sees, and the token that its host was told is not the highest.
-   */
-  get areOthersApart(): boolean {
-    const { options, view } = this.state;
-    const isDoubled = options.downing === "off";
-    return isDoubled && view.membership.all().some(({ status }) => status === "dead");
-  }
-
   get dueAt(): Instant {
     return this.#dueAt;
   }
@@ -123,6 +113,17 @@ export class HostedShards {
 
   write(shard: ShardId, value: Value): Timestamp {
     return this.state.write(ALLOCATIONS, shard, value).time;
+  }
+
+  /**
+   * [H7] A shard is served on under a new entry. It may have won over a claim that never came here, so the host
+   * is told: the token that it knows may not be the highest any more.
+   */
+  renew(record: HostedShard, token: Timestamp): void {
+    if (record.token === token) return;
+    record.token = token;
+    const writer = this.state.options.incarnation;
+    this.task({ type: "renew", shard: record.shard, token, writer });
   }
 
   task(task: HostTask): void {

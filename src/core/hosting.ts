@@ -79,9 +79,7 @@ export class Hosting {
       aborted: (record, why) => this.#giving.abort(record, why),
       takesState: () => shards.traits?.imports === true,
     });
-    const takeBack = (record: HostedShard): void => this.#settled(record);
-    const takeAnew = (record: HostedShard): void => this.#takeAnew(record);
-    this.#giving = new Giving(shards, this.transfer, takeBack, takeAnew);
+    this.#giving = new Giving(shards, this.transfer, (record) => this.#settled(record));
   }
 
   /** A user has given this peer a host: its shards are told to it, one by one. */
@@ -258,15 +256,15 @@ export class Hosting {
         break;
       case "acquiring":
       case "serving":
-        if (own === undefined || this.#shards.areOthersApart) this.#takeAnew(record);
+        if (own === undefined) this.#takeAnew(record);
         else {
           this.#shards.go(record, "given");
-          record.token = own;
+          this.#shards.renew(record, own);
         }
         break;
       case "draining":
       case "exporting":
-        if (own === undefined || this.#shards.areOthersApart) this.#takeAnew(record);
+        if (own === undefined) this.#takeAnew(record);
         else this.#giving.keep(record, own);
         break;
       case "releasing":

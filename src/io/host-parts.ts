@@ -85,6 +85,16 @@ export class HostParts implements RunnableHost {
     if (failures.length > 0) throw failures[0];
   }
 
+  /** [H7] Who has the shard hears of its token; who is yet to take it, takes it under that one. */
+  async onRenew(shard: ShardId, context: AcquireContext): Promise<void> {
+    const held = this.#held.get(shard);
+    if (held === undefined) return;
+    this.#held.set(shard, { ...held, token: context.token, writer: context.writer });
+    await this.#each(async ({ host, has }) => {
+      if (has.has(shard)) await host.onRenew?.(shard, context);
+    });
+  }
+
   async onRelease(shard: ShardId): Promise<void> {
     this.#held.delete(shard);
     const failures: unknown[] = [];

@@ -23,6 +23,8 @@ type TaskOf<T extends HostTask["type"]> = Extract<HostTask, { readonly type: T }
 export interface RunnableHost {
   onAcquire(shard: ShardId, context: AcquireContext): unknown;
   onMessage(message: Body, context: MessageContext): unknown;
+  /** The shard is served on, under a higher token. What throws here is not told again. */
+  onRenew?(shard: ShardId, context: AcquireContext): unknown;
   onRelease(shard: ShardId): unknown;
   exportState?(shard: ShardId): AsyncIterable<Body> | Iterable<Body>;
   importState?(shard: ShardId, chunks: AsyncIterable<Body>, context: ImportContext): unknown;
@@ -95,6 +97,9 @@ export class HostRunner {
       case "acquire":
         this.#chain(task.shard, () => this.#acquire(task));
         break;
+      case "renew":
+        this.#chain(task.shard, () => this.#renew(task));
+        break;
       case "release":
         this.#chain(task.shard, () => this.#release(task));
         break;
@@ -164,6 +169,12 @@ export class HostRunner {
       this.#host.onAcquire(shard, { token, writer, from, entities, signal }),
     );
     this.#report({ type: "acquired", shard, token, error });
+  }
+
+  async #renew({ shard, token, writer }: TaskOf<"renew">): Promise<void> {
+    const { signal } = this.#controllerOf(shard);
+    const context = { token, writer, from: undefined, entities: [], signal };
+    await this.#attempt(() => this.#host.onRenew?.(shard, context));
   }
 
   async #release({ shard, token }: TaskOf<"release">): Promise<void> {

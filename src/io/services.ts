@@ -126,6 +126,7 @@ export class Services {
     if (onAcquire === undefined && onMessage === undefined && onRelease === undefined) return;
     const host: RunnableHost = {
       onAcquire: (shard, context) => service.onAcquire?.(shard, context),
+      onRenew: (shard, context) => service.onRenew?.(shard, context),
       onMessage: (message, context) => service.onMessage?.(message, context),
       onRelease: (shard) => service.onRelease?.(shard),
       ...(exportState && { exportState: (shard) => exportState.call(service, shard) }),

@@ -51,6 +51,22 @@ test("[Y1, Y2] stock clients at three peers edit one document, and see who else 
   expect(late.provider.awareness.getStates().size).toBe(4);
 });
 
+test("[Y3, H7] edits are durable under the new token of a shard that stays where it is", async () => {
+  const peers = await documentPeers("a b c");
+  const [a] = peers as [Peer];
+  const { name, owner } = elsewhere(a, peers);
+  const plan = await a.documents.open(name);
+  const text = plan.doc.getText("text");
+  text.insert(0, "one ");
+  await plan.flush();
+  await move(a, a.routeDocument(name).shard, owner.name);
+  text.insert(4, "two");
+  await plan.flush();
+  const copy = new Y.Doc();
+  Y.applyUpdate(copy, (await owner.documents.export(name)) as Uint8Array);
+  expect(textOf(copy)).toBe("one two");
+});
+
 test("[Y2] clients go on while the document moves, and nothing of what they edit is lost", async () => {
   const peers = await documentPeers("a b c");
   const [a] = peers as [Peer];

@@ -6,7 +6,7 @@ import type { HearsayError } from "../../src/core/error.ts";
 import { shardOf } from "../../src/core/shard-of.ts";
 import type { LiveOptions } from "../../src/live-queries.ts";
 import type { Peer } from "../../src/peer.ts";
-import { start, until } from "../peers.ts";
+import { isSettled, start, until } from "../peers.ts";
 import { FollowedWindow } from "./follower.ts";
 import { DECLARATIONS } from "./rows.ts";
 
@@ -24,9 +24,7 @@ async function cluster(live: LiveOptions = { entities: DECLARATIONS }): Promise<
     ["b", "c"].map((name) => start(name, { live, join: [a.address] })),
   );
   const peers = [a, ...others];
-  await until(peers, () =>
-    peers.every((peer) => peer.allocations().length === SHARDS && peer.members().length === 3),
-  );
+  await until(peers, () => peers.every((peer) => isSettled(peer, peers)));
   return peers;
 }
 

@@ -125,6 +125,12 @@ export class DocumentService implements Service {
     this.items.acquired(shard, token, writer, this.#options.clock.now());
   }
 
+  /** [H7] Copies take what a leader says under the highest token only: it leads anew, under that one. */
+  onRenew(shard: ShardId, context: AcquireContext): void {
+    this.onRelease(shard);
+    this.onAcquire(shard, context);
+  }
+
   onRelease(shard: ShardId): void {
     this.#documents?.flush(shard);
     this.items.released(shard);

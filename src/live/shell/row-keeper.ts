@@ -121,6 +121,12 @@ export class RowKeeper implements RegionRows, Service {
     this.#rows.acquired(shard, { token, writer }, this.#options.clock.now());
   }
 
+  /** [H7] Subscribers believe the highest token only. */
+  onRenew(shard: ShardId, context: AcquireContext): void {
+    this.onRelease(shard);
+    this.onAcquire(shard, context);
+  }
+
   onRelease(shard: ShardId): void {
     this.#rows.released(shard);
   }

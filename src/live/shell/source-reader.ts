@@ -156,6 +156,12 @@ export class SourceReader implements RegionRows, Service {
     this.#hooks.serving(shard, own, 0);
   }
 
+  /** [H7] Subscribers believe the highest token only. */
+  onRenew(shard: ShardId, context: AcquireContext): void {
+    this.onRelease(shard);
+    this.onAcquire(shard, context);
+  }
+
   onRelease(shard: ShardId): void {
     this.#shards.get(shard)?.stop.abort();
     this.#shards.delete(shard);

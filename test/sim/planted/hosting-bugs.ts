@@ -32,16 +32,11 @@ export const HOSTING_BUGS: readonly PlantedBug[] = [
   },
   {
     rule: "H7",
-    does: "serves on under an old token after others have served",
+    does: "never tells its host of a new token",
     edits: [
       {
         file: "src/core/hosted-shards.ts",
-        line: 'const isDoubled = options.downing === "off";',
-        bug: "const isDoubled = false;",
-      },
-      {
-        file: "src/core/machine.ts",
-        line: "this.#service.catchUp(); // [A7] Before this region claims again what another one has.",
+        line: 'this.task({ type: "renew", shard: record.shard, token, writer });',
         bug: "",
       },
     ],
@@ -49,7 +44,7 @@ export const HOSTING_BUGS: readonly PlantedBug[] = [
     request: {
       ...MOVING,
       ...{ shards: 12, downing: "off", faults: ["reject"], faultEveryMs: 1000 },
-      ...{ durationMs: 30_000, workload: ["route"], operationEveryMs: 500 },
+      ...{ durationMs: 30_000, workload: ["allocate"], operationEveryMs: 500 },
     },
     seeds: 10,
   },
