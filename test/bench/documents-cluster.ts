@@ -55,7 +55,7 @@ export async function startCluster(
 }
 
 /** Resolves when every process has some of the shards. */
-export async function isSpread(children: readonly Child[]): Promise<void> {
+async function isSpread(children: readonly Child[]): Promise<void> {
   for (const child of children) {
     const count = () => tell(child, { type: "members" });
     await until(async () => (await count()) === children.length, "all peers have shards");

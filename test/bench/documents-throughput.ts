@@ -70,7 +70,7 @@ async function type(typists: readonly Typist[]): Promise<void> {
 }
 
 /** One plain server. */
-export async function plainThroughput(): Promise<Throughput> {
+async function plainThroughput(): Promise<Throughput> {
   const server = childOf();
   const address = (await tell(server, { type: "plain" })) as string;
   const documents = Array.from({ length: DOCUMENTS }, (_, index) => `plain/${index}`);
@@ -80,7 +80,7 @@ export async function plainThroughput(): Promise<Throughput> {
 }
 
 /** A cluster whose clients are at the regions of their documents, or one peer further. */
-export async function clusterThroughput(size: number, away = 0): Promise<Throughput> {
+async function clusterThroughput(size: number, away = 0): Promise<Throughput> {
   const { children, addresses } = await startCluster(size);
   const places: Place[] = [];
   for (const [index, child] of children.entries()) {
