@@ -3,6 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import * as Y from "yjs";
+import { DocumentService } from "../../src/documents/shell/document-service.ts";
+import type { Clock } from "../../src/io/clock.ts";
+import type { Services } from "../../src/io/services.ts";
+import { MemoryItemStore } from "../../src/items/item-store.ts";
 import type { Peer } from "../../src/peer.ts";
 import { start, until } from "../peers.ts";
 import { connect, documentPeers, soon } from "./clients.ts";
@@ -49,6 +53,30 @@ test("[Y1, Y2] stock clients at three peers edit one document, and see who else 
   const late = connect(b.address, "notes/plan é");
   await soon(() => textOf(late.doc) === clients[1]?.text.toString());
   expect(late.provider.awareness.getStates().size).toBe(4);
+});
+
+test("[Y4, H7] a region leads a document under the token that its shard has by now", () => {
+  const port = { name: "a", view: undefined, post: () => false, need: () => {}, release: () => {} };
+  const store = new MemoryItemStore();
+  const service = new DocumentService({
+    ...{ services: { register: () => port } as unknown as Services, store, acks: 1 },
+    ...{
+      clock: { now: () => 0 } as unknown as Clock,
+      onFault: (error) => expect(error).toBeUndefined(),
+    },
+    ...{ globalDf: () => ({}) as never, publish: async () => {} },
+  });
+  const { signal } = new AbortController();
+  const under = (token: number) => ({ token, writer: "w", from: undefined, entities: [], signal });
+  const tokenAfterAppend = () => {
+    service.items.append("shard-0", "plan", Y.encodeStateAsUpdate(new Y.Doc()));
+    return store.items("shard-0").get("plan")?.version.token;
+  };
+  service.onAcquire("shard-0", under(5));
+  expect(tokenAfterAppend()).toBe(5);
+  service.onRenew("shard-0", under(9));
+  expect(tokenAfterAppend()).toBe(9);
+  service.close();
 });
 
 test("[Y3, H7] edits are durable under the new token of a shard that stays where it is", async () => {

@@ -65,6 +65,21 @@ describe("rows and queries through peers", () => {
     expect(b.live).toBeDefined();
   });
 
+  test("[V8, H7] a shard that stays under a new token is followed under that one, and written", async () => {
+    const peers = await cluster();
+    const [a, b, c] = peers as [Peer, Peer, Peer];
+    await give(peers, "b");
+    for (const n of [1, 2, 3, 4]) await put(a, `r${n}`, n);
+    const window = new FollowedWindow(c.live.subscribe(QUERY));
+    await window.until(({ ids }) => ids.join() === "r4,r3,r2");
+    const tokenOf = (at = "0.0") => Number(at.split(".")[1]);
+    const before = tokenOf(window.at);
+    await b.allocate(SHARD, "b");
+    await window.until(({ at, ids }) => tokenOf(at) > before && ids.join() === "r4,r3,r2");
+    await put(a, "r1", 9);
+    await window.until(({ ids }) => ids.join() === "r1,r4,r3");
+  });
+
   test("[V10] rows and windows go with their shard when it moves", async () => {
     const peers = await cluster();
     const [a, b, c] = peers as [Peer, Peer, Peer];
