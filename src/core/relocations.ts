@@ -57,6 +57,13 @@ export class Relocations {
       this.#handOver(caller, superseded, region);
       return;
     }
+    // [H7] It is there, and served: an entry of somebody else would make its host let go of it.
+    const isThere = superseded?.region === region && this.#isServed(superseded);
+    const isMoving = view.course(shard).successor !== undefined;
+    if (isThere && !isMoving && region !== this.#state.options.name) {
+      this.#answer(caller, { ok: true, value: { ...superseded, superseded } });
+      return;
+    }
     // [A1] Who had it may still serve it, for all that is known here: then it has to stop [H5].
     const member = superseded && view.membership.get(superseded.region);
     const from = member?.row.hosts === true && !member.removed ? { from: member.name } : {};

@@ -241,6 +241,15 @@ test("[H7] a region that serves on under a new entry tells its host the token of
   expect(tasks(kept)).toEqual([{ ...renewed, token: token(a, "shard-0") }]);
 });
 
+test("[A1, H7] a shard that is moved to where it is served stays as it is", () => {
+  const a = hosting();
+  const entry = allocationEntry("shard-0", "b", a.now + 1, life("b"));
+  a.delta(B, "allocations", entry);
+  const { effects, outcome } = a.call({ type: "allocate", shard: "shard-0", region: "b" });
+  expect(outcome).toMatchObject({ ok: true, value: { region: "b", token: entry.time } });
+  expect(effectsOf(effects, "persist")).toEqual([]);
+});
+
 test("[A7, H7] a claim that is answered by another claim in one step ends what was served before", () => {
   const a = hosting({}, { downing: "majority" });
   const served = token(a, "shard-0");
