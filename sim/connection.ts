@@ -171,7 +171,7 @@ export class Connection {
     const { world } = this.#medium;
     this.#medium.count(byteLength);
     let delayMs = this.#medium.delayMs(byteLength);
-    const loss = this.#medium.loss(...this.#way(side));
+    const loss = this.#medium.loss(this.#owner(side), this.#owner(otherSide(side)));
     if (loss === "reset") {
       world.plan(delayMs, () => this.reset());
       return;
@@ -184,14 +184,15 @@ export class Connection {
     world.plan(at - world.now, () => this.#arriveUncut(side, arrive));
   }
 
-  /** From whom to whom `side` sends. */
-  #way(side: Side): [from: string, to: string] {
-    return side === 0 ? [this.dialler, this.acceptor] : [this.acceptor, this.dialler];
+  /** Whose end `side` is. */
+  #owner(side: Side): string {
+    return side === 0 ? this.dialler : this.acceptor;
   }
 
   #arriveUncut(side: Side, arrive: () => void): void {
     if (this.#directions[side].isSilent) return;
-    const [from, to] = this.#way(side);
+    const from = this.#owner(side);
+    const to = this.#owner(otherSide(side));
     if (this.#medium.rejects(from, to)) {
       this.reset();
       return;

@@ -44,6 +44,8 @@ const HARMLESS: ReadonlySet<string> = new Set([
   "narrow",
   "stranger",
 ]);
+/** Faults by which strangers and liars come in. */
+const INTRUDERS: ReadonlySet<string> = new Set(["hostile", "stranger"]);
 /** Faults that cut the network, and nothing else. */
 const CUTS: ReadonlySet<string> = new Set([
   ...["partition", "isolate", "oneway", "ring", "swizzle", "delay", "duplicate", "stranger"],
@@ -80,6 +82,7 @@ export class Jury {
     const isCalm = (): boolean => struck().length === 0;
     const has = (allowed: ReadonlySet<string>) => () => struck().every((kind) => allowed.has(kind));
     const areSidesJudged = (): boolean => options.downing !== "off" && has(CUTS)();
+    const isIntruded = (): boolean => struck().some((kind) => INTRUDERS.has(kind));
     const ticks = new TicksChecker(report, isCalm);
     const registry = new RegistryChecker(report, options.shards);
     this.calls = new CallsChecker(report, now);
@@ -94,7 +97,7 @@ export class Jury {
     this.checkers = [
       ...[new EntriesChecker(report), new ClocksChecker(report), this.calls, this.agreement],
       ...[new ServingChecker(report), new BalanceChecker(report, options.workload)],
-      ...[new IntrusionChecker(report), this.resources],
+      ...[new IntrusionChecker(report, isIntruded), this.resources],
       ...[new DurabilityChecker(report), new SuspicionsChecker(report)],
       ...[new ExchangesChecker(report, now), new FoundingChecker(report, now, isCalm)],
       ...[new HostingChecker(report), new DetectionChecker(report, network, options)],

@@ -9,7 +9,7 @@
  * Source: the two phases are TigerBeetle's (`src/vopr.zig`).
  */
 import type { Change } from "../src/core/effect.ts";
-import { Hash64 } from "../src/core/hash.ts";
+import { Hash64, hexOf } from "../src/core/hash.ts";
 import { Random } from "../src/core/random.ts";
 import { type Violation, Violations } from "./checker.ts";
 import { DocumentPeers } from "./document-peers.ts";
@@ -209,11 +209,10 @@ export class Simulation {
     const { network, options, world } = this;
     this.#note();
     this.#digest.finish();
-    const halves = [this.#digest.high, this.#digest.low];
     return {
       seed: options.seed,
       passed: this.violations.list.length === 0,
-      digest: halves.map((word) => word.toString(16).padStart(8, "0")).join(""),
+      digest: hexOf(this.#digest.high) + hexOf(this.#digest.low),
       violations: this.violations.list,
       convergenceMs: this.#convergenceMs,
       events: world.eventCount,

@@ -23,7 +23,7 @@ import { isWellFormed } from "./core/canonical.ts";
 import { HybridClock } from "./core/clock.ts";
 import type { Allocation } from "./core/effect.ts";
 import { HearsayError } from "./core/error.ts";
-import { Hash64 } from "./core/hash.ts";
+import { Hash64, hexOf } from "./core/hash.ts";
 import { WRITER_LENGTH_MAX } from "./core/limits.ts";
 import { LwwMap } from "./core/lww-map.ts";
 import type { Entry, Value } from "./core/message.ts";
@@ -135,7 +135,7 @@ export class AllocationTable {
       hash.word(Math.floor(token / 0x1_0000_0000));
     }
     hash.finish();
-    return [hash.high, hash.low].map((word) => word.toString(16).padStart(8, "0")).join("");
+    return hexOf(hash.high) + hexOf(hash.low);
   }
 
   #write(shard: ShardId, value: Value | undefined): Allocation | Released {

@@ -2,9 +2,11 @@
  * A table that nobody touches by hand is balanced once all has come to rest: no plan wants to move
  * anything, at any peer [A5].
  *
- * What people allocate by hand stays where they put it, so runs in which they do are not judged.
+ * What people allocate by hand stays where they put it, and what a host failed to hand over in time stays
+ * where it is until there is a reason to plan anew [A3], so runs in which that happens are not judged.
  */
 import { planMoves } from "../../src/core/allocation.ts";
+import type { Change } from "../../src/core/effect.ts";
 import type { View } from "../../src/core/view.ts";
 import type { Checker, Report } from "../checker.ts";
 import type { WorkloadKind } from "../options.ts";
@@ -12,11 +14,15 @@ import type { SimulatedPeer } from "../peer.ts";
 
 export class BalanceChecker implements Checker {
   readonly #report: Report;
-  readonly #isJudged: boolean;
+  #isJudged: boolean;
 
   constructor(report: Report, workload: readonly WorkloadKind[]) {
     this.#report = report;
     this.#isJudged = !workload.includes("allocate");
+  }
+
+  changed(_peer: SimulatedPeer, change: Change): void {
+    if (change.type === "warning" && change.code === "HANDOFF_TIMEOUT") this.#isJudged = false;
   }
 
   settled(peers: readonly SimulatedPeer[]): void {

@@ -49,7 +49,8 @@ export class DetectionChecker implements Checker {
   readonly #report: Report;
   readonly #network: Network;
   readonly #options: RunOptions;
-  readonly #pairs = new Map<string, Pair>();
+  /** By the name of who sees, then of who is seen. */
+  readonly #pairs = new Map<string, Map<string, Pair>>();
   #peers: readonly SimulatedPeer[] = [];
 
   constructor(report: Report, network: Network, options: RunOptions) {
@@ -60,11 +61,13 @@ export class DetectionChecker implements Checker {
 
   /** A new life has no patience with anybody, and nobody has any with it. */
   booted(peer: SimulatedPeer): void {
-    for (const [key, pair] of this.#pairs) {
-      if (!key.split(" ").includes(peer.name)) continue;
-      pair.wellSince = undefined;
-      pair.missedSince = undefined;
-      pair.suspicions = 0;
+    for (const [name, others] of this.#pairs) {
+      for (const [other, pair] of others) {
+        if (name !== peer.name && other !== peer.name) continue;
+        pair.wellSince = undefined;
+        pair.missedSince = undefined;
+        pair.suspicions = 0;
+      }
     }
   }
 
@@ -174,12 +177,18 @@ export class DetectionChecker implements Checker {
   }
 
   #pair(name: string, other: string): Pair {
-    const key = `${name} ${other}`;
-    const pair = this.#pairs.get(key) ?? {
-      ...{ wellSince: undefined, reachedAt: Number.NEGATIVE_INFINITY, deadSince: undefined },
-      ...{ missedSince: undefined, suspicions: 0 },
+    const known = this.#pairs.get(name)?.get(other);
+    if (known !== undefined) return known;
+    const pair = {
+      wellSince: undefined,
+      reachedAt: Number.NEGATIVE_INFINITY,
+      deadSince: undefined,
+      missedSince: undefined,
+      suspicions: 0,
     };
-    this.#pairs.set(key, pair);
+    const others = this.#pairs.get(name) ?? new Map<string, Pair>();
+    this.#pairs.set(name, others);
+    others.set(other, pair);
     return pair;
   }
 
@@ -189,8 +198,8 @@ export class DetectionChecker implements Checker {
 
   #isOpen({ name: one }: SimulatedPeer, { name: other }: SimulatedPeer): boolean {
     const network = this.#network;
-    return [network.cutBetween(one, other), network.cutBetween(other, one)].every(
-      (cut) => cut === undefined,
+    return (
+      network.cutBetween(one, other) === undefined && network.cutBetween(other, one) === undefined
     );
   }
 }

@@ -9,6 +9,7 @@ import { timestampMs } from "../../src/core/clock.ts";
 import { ERA_KEY } from "../../src/core/eras.ts";
 import type { MachineEvent } from "../../src/core/event.ts";
 import { FOUNDING_KEY, SETTINGS } from "../../src/core/founding.ts";
+import { hexOf } from "../../src/core/hash.ts";
 import { compareStamps } from "../../src/core/lww-map.ts";
 import { MEMBERS, VERDICTS } from "../../src/core/membership.ts";
 import type { Entry, ExchangeMessage, MapEntries, Message } from "../../src/core/message.ts";
@@ -17,15 +18,32 @@ import type { Checker, Report } from "../checker.ts";
 import type { SimulatedPeer } from "../peer.ts";
 import { forgetting } from "./forgotten.ts";
 import { isForged } from "./intrusion.ts";
+import { Places } from "./places.ts";
 
 /** An entry, and when it became durable by the clock of who holds it. */
-interface Holding extends Entry {
+interface Holding {
   readonly map: string;
+  readonly entry: Entry;
   readonly at: number;
+  /** It was replaced by a row that somebody forged, so nobody need have it. */
+  isVoid: boolean;
 }
 
-/** By map and key. */
-type Holdings = Map<string, Holding>;
+/**
+ * All that one life of a peer has held, in the order in which it came. What it held at some moment is the
+ * beginning of that; what was overwritten by then is held by nobody who compares, and does no harm.
+ */
+interface Holdings {
+  readonly history: Holding[];
+  /** The last of each map and key. */
+  readonly last: Places<Holding>;
+}
+
+/** What one end had when it compared: so many of what it has held. */
+interface Compared {
+  readonly history: readonly Holding[];
+  readonly count: number;
+}
 
 /** The messages that tell how far an exchange is. */
 const FOLLOWED: ReadonlySet<Message["type"]> = new Set(["head", "symbols", "want", "done"]);
@@ -35,7 +53,7 @@ const isFollowed = (message: Message): message is ExchangeMessage => FOLLOWED.ha
 /** How long after it a second comparison may come, in ms. */
 const AGAIN_MS = 1000;
 
-const NOTHING: Holdings = new Map();
+const NOTHING: Compared = { history: [], count: 0 };
 
 /** The ends of a link, named so that each connection has names of its own. */
 interface Ends {
@@ -55,7 +73,7 @@ export class ExchangesChecker implements Checker {
   readonly #ways = new WeakMap<object, number>();
   #wayCount = 0;
   /** What one end of an exchange had when it compared. An exchange that did not end leaves it. */
-  readonly #compared = new Map<string, Holdings>();
+  readonly #compared = new Map<string, Compared>();
   /** When an exchange asked for what it lacked. */
   readonly #wantedAt = new Map<string, number>();
   /** Exchanges that have been said to be over, by link. */
@@ -70,28 +88,38 @@ export class ExchangesChecker implements Checker {
   booted(peer: SimulatedPeer): void {
     if (peer.machine === undefined) return;
     this.#peers.set(peer.machine.incarnation, peer);
-    this.#held.set(peer, new Map());
+    this.#held.set(peer, { history: [], last: new Places() });
     this.persisted(peer, peer.machine.entries());
   }
 
   persisted(peer: SimulatedPeer, maps: readonly MapEntries[]): void {
     const held = this.#held.get(peer);
+    if (held === undefined) return;
+    const at = peer.now;
     for (const { map, entries } of maps) {
       for (const entry of entries) {
-        const place = `${map} ${entry.key}`;
         // One stamp may be on several forged rows.
-        if (isForged(entry)) held?.delete(place);
-        else held?.set(place, { ...entry, map, at: peer.now });
+        if (isForged(entry)) {
+          const before = held.last.get(map, entry.key);
+          if (before !== undefined) before.isVoid = true;
+          continue;
+        }
+        const holding = { map, entry, at, isVoid: false };
+        held.history.push(holding);
+        held.last.set(map, entry.key, holding);
       }
     }
   }
 
   stepped(peer: SimulatedPeer, event: MachineEvent): void {
+    if (event.type !== "link-opened" && event.type !== "received") return;
     const own = peer.machine?.incarnation;
+    if (own === undefined) return;
     if (event.type === "link-opened") {
       this.#remotes.set(`${own} ${event.link}`, event.remote.incarnation);
+      return;
     }
-    if (event.type !== "received" || own === undefined) return;
+    if (!event.messages.some(isFollowed)) return; // Most say only that somebody lives.
     const remote = this.#remotes.get(`${own} ${event.link}`);
     const connection = peer.links.connectionOf(event.link);
     if (remote === undefined || connection === undefined || !peer.links.isOpen(event.link)) return;
@@ -150,8 +178,10 @@ export class ExchangesChecker implements Checker {
       this.#compared.set(exchange, NOTHING);
       return;
     }
-    const held = [...(this.#held.get(peer) ?? [])].filter(([, { at }]) => at < peer.now);
-    this.#compared.set(exchange, new Map(held));
+    const { history } = this.#held.get(peer) ?? { history: [] };
+    let count = history.length;
+    while (count > 0 && (history[count - 1] as Holding).at >= peer.now) count -= 1;
+    this.#compared.set(exchange, { history, count });
   }
 
   #end(peer: SimulatedPeer, remote: string, exchange: string): void {
@@ -168,7 +198,9 @@ export class ExchangesChecker implements Checker {
     if (!isOneLine(mine(SETTINGS, ERA_KEY), theirs(SETTINGS, ERA_KEY))) return;
     // [M5] An era is taken over at the end. Where it is not, the link is about to be closed, and what
     // came by it does not count: this peer has just joined by somebody of an earlier era.
-    const era = compared.get(`${SETTINGS} ${ERA_KEY}`);
+    const held = compared.history.slice(0, compared.count);
+    const isEra = ({ map, entry }: Holding) => map === SETTINGS && entry.key === ERA_KEY;
+    const era = held.findLast(isEra)?.entry;
     if (era !== undefined && isSame(theirs(SETTINGS, ERA_KEY), era)) {
       const has = mine(SETTINGS, ERA_KEY);
       if (has === undefined || compareStamps(has, era) < 0) return;
@@ -180,20 +212,20 @@ export class ExchangesChecker implements Checker {
     const usedMs = peer.machine?.wallMs ?? 0;
     if (Math.abs(usedMs - other.machine.wallMs) > maxDriftMs / 2) return;
     const latestMs = Math.min(peer.wallMs, usedMs) + maxDriftMs;
-    const mayForget = forgetting(peer.machine?.entries() ?? []);
-    for (const holding of compared.values()) {
-      const { map, key, time } = holding;
-      if (timestampMs(time) > latestMs || !isSame(theirs(map, key), holding)) continue;
+    let mayForget: ReturnType<typeof forgetting> | undefined;
+    for (const { map, entry, isVoid } of held) {
+      const { key, time } = entry;
+      if (isVoid || timestampMs(time) > latestMs || !isSame(theirs(map, key), entry)) continue;
       const has = mine(map, key);
-      if (has === undefined && mayForget(map, holding)) continue;
+      if (has !== undefined && compareStamps(has, entry) >= 0) continue;
+      mayForget ??= forgetting(peer.machine?.entries() ?? []);
+      if (has === undefined && mayForget(map, entry)) continue;
       // [F1] Nor is a verdict kept that counts for nobody, though it be the newer one of an accuser.
       const row = map === VERDICTS ? mine(MEMBERS, key.slice(0, key.indexOf("/"))) : undefined;
-      const keeps = map !== VERDICTS || peer.machine?.view.membership.wouldKeep(holding, row);
+      const keeps = map !== VERDICTS || peer.machine?.view.membership.wouldKeep(entry, row);
       if (keeps !== true) continue;
-      if (has === undefined || compareStamps(has, holding) < 0) {
-        this.#report("G4", `${peer.name} lacks ${map} ${key} after an exchange with ${other.name}`);
-        return;
-      }
+      this.#report("G4", `${peer.name} lacks ${map} ${key} after an exchange with ${other.name}`);
+      return;
     }
   }
 }
@@ -219,5 +251,6 @@ function isSame(a: Stamp | undefined, b: Stamp | undefined): boolean {
 
 /** What a head names a replica by, written as a status shows it. */
 function fingerprintOf(summary: Uint8Array): string {
-  return [...summary.subarray(0, 8)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  const view = new DataView(summary.buffer, summary.byteOffset, 8);
+  return hexOf(view.getUint32(0)) + hexOf(view.getUint32(4));
 }

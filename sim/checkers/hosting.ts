@@ -57,7 +57,7 @@ export class HostingChecker implements Checker {
 
   stepped(peer: SimulatedPeer, event: MachineEvent): void {
     const written = this.#written.get(peer) ?? [];
-    this.#written.set(peer, []);
+    if (written.length > 0) this.#written.set(peer, []);
     const request = event.type === "called" ? event.request : undefined;
     // Where hosts hand over, who gives what a user moves is another peer, later.
     if (request?.type === "allocate") {

@@ -26,11 +26,23 @@ export class NamesChecker implements Checker {
     this.#isReachable = isReachable;
   }
 
+  #servingAs(name: string): Set<SimulatedPeer> {
+    const known = this.#serving.get(name);
+    if (known !== undefined) return known;
+    const serving = new Set<SimulatedPeer>();
+    this.#serving.set(name, serving);
+    return serving;
+  }
+
   /** [F7] Looks at who serves after a step. */
   stepped(peer: SimulatedPeer): void {
-    const serving = this.#serving.get(peer.name) ?? new Set();
-    this.#serving.set(peer.name, serving);
+    const serving = this.#servingAs(peer.name);
     if (peer.machine?.isReady) serving.add(peer);
+    else serving.delete(peer);
+    if (serving.size < 2) {
+      if (this.#since.size > 0) this.#since.delete(peer.name);
+      return; // The usual case: nobody is cloned.
+    }
     for (const one of serving) if (!one.machine?.isReady) serving.delete(one);
     if (serving.size < 2 || !this.#isReachable()) this.#since.delete(peer.name);
     else if (!this.#since.has(peer.name)) this.#since.set(peer.name, this.#now());

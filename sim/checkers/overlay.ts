@@ -34,7 +34,7 @@ export class OverlayChecker {
   look(peers: readonly SimulatedPeer[], all: readonly SimulatedPeer[]): void {
     const now = this.#network.world.now;
     for (const peer of peers) {
-      const members = (peer.machine?.view.members() ?? [])
+      const members = (peer.machine?.view.membership.all() ?? [])
         .filter(({ status }) => status === "alive" || status === "suspect")
         .map(({ name }) => name);
       const lack = this.#lackOf(peer, members, all);

@@ -52,8 +52,9 @@ export class SpreadChecker implements Checker {
       for (const { key, time, writer } of map === ALLOCATIONS ? entries : []) {
         this.#has(peer, key, { time, writer });
         if (writer !== peer.machine?.incarnation) continue;
-        const missing = new Set(this.#peers.filter((other) => other !== peer));
-        this.#written.push({ key, stamp: { time, writer }, at: this.#now(), missing });
+        const stamp = { time, writer };
+        const others = this.#peers.filter((other) => other !== peer && !knows(other, key, stamp));
+        this.#written.push({ key, stamp, at: this.#now(), missing: new Set(others) });
       }
     }
   }
@@ -77,4 +78,10 @@ export class SpreadChecker implements Checker {
       this.#report("G1", `${peer.name} hears of ${key} after ${tookMs.toFixed(0)} ms`);
     }
   }
+}
+
+/** Who has a newer one of a key will never take this one. */
+function knows({ machine }: SimulatedPeer, key: string, stamp: Stamp): boolean {
+  const has = machine?.entry(ALLOCATIONS, key);
+  return has !== undefined && compareStamps(has, stamp) > 0;
 }

@@ -308,7 +308,11 @@ export class Connections {
    */
   #watchReach(): void {
     const { now, overlay, timings, joined, links } = this.#state;
-    if (!joined || overlay.isMesh) this.#reachedAt = now;
+    if (!joined || overlay.isMesh) {
+      this.#reachedAt = now;
+      this.#state.isCutOff = false;
+      return;
+    }
     for (const { heardAt } of links.open()) this.#reachedAt = Math.max(this.#reachedAt, heardAt);
     const { deadAloneMs } = detectionTimes(timings, overlay.size);
     this.#state.isCutOff = now - this.#reachedAt >= deadAloneMs;
@@ -348,7 +352,7 @@ export class Connections {
     this.#targetsChanged = false;
     const { links, options, now } = this.#state;
     const wanted = this.#neighbours.refresh();
-    const linked = new Set(links.open().map((link) => link.remote.name));
+    const linked = links.names();
     for (const address of this.#join) {
       const name = this.#answered.get(address);
       if (address === options.address || this.#own.has(address)) continue;

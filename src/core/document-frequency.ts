@@ -132,6 +132,7 @@ export class DocumentFrequency {
 
   /** The end of a step: takes in headers, and finds out which shards are complete. */
   settle(): void {
+    if (this.#touched.size === 0) return; // The usual case: it is asked after every step.
     for (const part of this.#touched) {
       const entry = part.isRegistered ? this.#map.entry(part.key) : undefined;
       const header = decodeHeader(entry?.value);

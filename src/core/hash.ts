@@ -172,6 +172,11 @@ function mixHigh(low: number, high: number, word: number): number {
   return (Math.imul(rotateLeft(mixed, 13) + low, 5) + 0x32ac3b17) | 0;
 }
 
+/** An unsigned word as people and names show it: 8 hex digits. */
+export function hexOf(word: number): string {
+  return word.toString(16).padStart(8, "0");
+}
+
 /** 64 bits as two unsigned halves. */
 export interface Halves {
   readonly high: number;

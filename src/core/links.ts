@@ -12,8 +12,11 @@ import type { Incarnation, LinkId, PeerName } from "./units.ts";
 export class Links {
   readonly #self: PeerName;
   readonly #links = new Map<LinkId, Link>();
-  /** What `open` returns; undefined after a change. */
+  /** What `open` and `names` return; undefined after a change. */
   #open: readonly Link[] | undefined;
+  #names: ReadonlySet<PeerName> | undefined;
+  /** By incarnation: what `to` returns. */
+  #byLife: ReadonlyMap<Incarnation, Link> | undefined;
   #changes = 0;
 
   constructor(self: PeerName) {
@@ -40,8 +43,7 @@ export class Links {
       ({ remote }) => remote.incarnation === link.remote.incarnation,
     );
     this.#links.set(link.id, link);
-    this.#open = undefined;
-    this.#changes += 1;
+    this.#changed();
     let kept = link;
     const closed: Link[] = [];
     for (const other of duplicates) {
@@ -56,14 +58,12 @@ export class Links {
   /** Marks a link as closing: it is listened to, and nothing more is sent on it. */
   close(link: Link): void {
     link.isClosing = true;
-    this.#open = undefined;
-    this.#changes += 1;
+    this.#changed();
   }
 
   delete(id: LinkId): void {
     this.#links.delete(id);
-    this.#open = undefined;
-    this.#changes += 1;
+    this.#changed();
   }
 
   /** Links that may carry something: all but those that are closing. Not to be changed. */
@@ -72,9 +72,16 @@ export class Links {
     return this.#open;
   }
 
-  /** An open link to this life of a peer. */
+  /** Names of those whom open links lead to. Not to be changed. */
+  names(): ReadonlySet<PeerName> {
+    this.#names ??= new Set(this.open().map(({ remote }) => remote.name));
+    return this.#names;
+  }
+
+  /** An open link to this life of a peer, the first if there are several. */
   to(incarnation: Incarnation): Link | undefined {
-    return this.open().find(({ remote }) => remote.incarnation === incarnation);
+    this.#byLife ??= firstOfEach(this.open());
+    return this.#byLife.get(incarnation);
   }
 
   /** Open links that carry more than heartbeats. */
@@ -89,10 +96,25 @@ export class Links {
     );
   }
 
+  #changed(): void {
+    this.#open = undefined;
+    this.#names = undefined;
+    this.#byLife = undefined;
+    this.#changes += 1;
+  }
+
   #keepsNewer(older: Link, newer: Link): boolean {
     if (older.isDialled === newer.isDialled) return true;
     const dialler = newer.isDialled ? this.#self : newer.remote.name;
     const acceptor = newer.isDialled ? newer.remote.name : this.#self;
     return dialler < acceptor;
   }
+}
+
+function firstOfEach(links: readonly Link[]): ReadonlyMap<Incarnation, Link> {
+  const first = new Map<Incarnation, Link>();
+  for (const link of links) {
+    if (!first.has(link.remote.incarnation)) first.set(link.remote.incarnation, link);
+  }
+  return first;
 }

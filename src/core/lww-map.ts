@@ -25,7 +25,7 @@
  * types", 2011, section 3.2.1. Rules: SPEC.md, section M.
  */
 import { canonicalBytes, compareBytes, isWellFormed } from "./canonical.ts";
-import { Hash64 } from "./hash.ts";
+import { Hash64, hexOf } from "./hash.ts";
 import { KEY_LENGTH_MAX, WRITER_LENGTH_MAX } from "./limits.ts";
 import type { Entry } from "./message.ts";
 import { compareText, type Stamp, type Timestamp } from "./units.ts";
@@ -161,7 +161,7 @@ export class LwwMap<V> {
 
   /** Names the content of `all()`: 16 hex digits, equal exactly when the entries are equal. */
   fingerprint(): string {
-    return hex(this.#fingerprintHigh) + hex(this.#fingerprintLow);
+    return hexOf(this.#fingerprintHigh) + hexOf(this.#fingerprintLow);
   }
 
   /** The entry in `slot`, which must be below `slotCount`; undefined in a hole. */
@@ -313,8 +313,4 @@ function readEntry<V>(entry: Entry<V>): Entry<V> | undefined {
   } catch {
     return undefined; // A getter threw: strangers' code, and no entry of ours.
   }
-}
-
-function hex(word: number): string {
-  return word.toString(16).padStart(8, "0");
 }

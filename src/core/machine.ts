@@ -124,13 +124,17 @@ export class Machine {
     const { cluster, name, incarnation, address, shardCount } = options;
     const used = wallClock.read(wallMs, now);
     return {
-      ...{ cluster, name, incarnation, address, shardCount },
+      cluster,
+      name,
+      incarnation,
+      address,
+      shardCount,
       wallMs: used,
       // A newcomer may have the founding before it has the table that belongs to it.
       founding: joined || founding.isFromDisk ? founding.stamp : undefined,
       era: eras.era,
       isHosting: this.#standing.isHosting,
-      isAccompanied: view.membership.all().length > 1,
+      isAccompanied: view.membership.size > 1,
     };
   }
 
@@ -408,7 +412,7 @@ export class Machine {
   #yieldFounding(): void {
     const state = this.#state;
     const { founding, options, links, view, drifted, timings } = state;
-    if (founding.stamp?.writer !== options.incarnation || view.members().length > 1) return;
+    if (founding.stamp?.writer !== options.incarnation || view.membership.size > 1) return;
     const other = links.open().find((link) => {
       const { remote } = link;
       if (remote.founding === undefined || founding.compare(remote.founding) === "same")

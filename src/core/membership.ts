@@ -100,6 +100,8 @@ const VERDICTS_PER_ROW_MAX = 4;
 
 /** Length of what a verdict says of its reason, in UTF-16 code units. Ours are below 100. */
 const WHY_LENGTH_MAX = 200;
+const NOBODY: readonly PeerName[] = [];
+const NO_VERDICTS: readonly Given[] = [];
 const SEVERITY: Record<VerdictKind, number> = { suspect: 1, dead: 2, removed: 3 };
 
 /** The value of a `members` entry. Later versions may append fields; ours come first. */
@@ -182,6 +184,11 @@ export class Membership {
   /** The member of that name, whatever its state. */
   get(name: PeerName): MemberState | undefined {
     return this.#states.get(name);
+  }
+
+  /** How many members there are, whatever their states. */
+  get size(): number {
+    return this.#states.size;
   }
 
   /** All members, by name. Not to be changed; a snapshot of this moment. */
@@ -297,21 +304,23 @@ export class Membership {
   }
 
   #stateOf(name: PeerName, row: MemberRow, stamp: Stamp): MemberState {
-    const counting: Given[] = [];
-    for (const verdict of this.#given(name)) {
-      if (!isAbout(verdict, stamp)) continue; // [F1] Said about an earlier row: refuted.
-      counting.push(verdict);
-    }
-    const [worst] = counting.sort(compareVerdicts);
-    const common = { name, row, stamp, accusers: [] };
     // [F6] Nobody misses who said goodbye.
     if (row.status === "left") {
       const since = timestampMs(stamp.time);
-      return { ...common, status: "left", removed: true, since, why: "It said goodbye" };
+      const why = "It said goodbye";
+      return { name, row, stamp, status: "left", removed: true, since, why, accusers: NOBODY };
     }
+    const counting: Given[] = [];
+    for (const verdict of this.#verdicts.get(name)?.values() ?? NO_VERDICTS) {
+      if (!isAbout(verdict, stamp)) continue; // [F1] Said about an earlier row: refuted.
+      counting.push(verdict);
+    }
+    if (counting.length > 1) counting.sort(compareVerdicts);
+    const [worst] = counting;
     if (worst === undefined) {
       const why = row.draining ? "It answers, and is draining" : "It answers";
-      return { ...common, status: "alive", removed: false, since: row.since, why };
+      const { since } = row;
+      return { name, row, stamp, status: "alive", removed: false, since, why, accusers: NOBODY };
     }
     const isDead = worst.kind !== "suspect";
     const agreeing = counting
@@ -320,7 +329,9 @@ export class Membership {
     const accusers = agreeing.map(({ by }) => by);
     const others = accusers.slice(1);
     return {
-      ...common,
+      name,
+      row,
+      stamp,
       status: isDead ? "dead" : "suspect",
       removed: worst.kind === "removed",
       since: Math.min(...agreeing.map(({ since, time }) => since ?? timestampMs(time))),

@@ -70,7 +70,7 @@ export class Neighbours {
   /** Computes everything anew, and returns the addresses to dial. */
   refresh(): Map<Address, Wish> {
     const { view, links, overlay } = this.#state;
-    const linked = new Set(links.open().map((link) => link.remote.name));
+    const linked = links.names();
     this.#wanted = overlay.wanted((name) => linked.has(name) || this.#canBeDialled(name));
     this.#watch();
     this.#missing = 0;

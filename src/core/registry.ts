@@ -19,7 +19,7 @@
  *
  * Rules: SPEC.md, R1, R2 and R6.
  */
-import { Hash64 } from "./hash.ts";
+import { Hash64, hexOf } from "./hash.ts";
 import type { Entry, Value } from "./message.ts";
 import { HashRing, POINTS_MAX, pointsOf, virtualNodesFor } from "./ring.ts";
 import { compareText, type ShardId } from "./units.ts";
@@ -47,8 +47,7 @@ export function shardIdOf(key: string, generation: number): ShardId {
   hash.reset(generation, 0);
   hash.text(key);
   hash.finish();
-  const words = [hash.high, hash.low].map((word) => word.toString(16).padStart(8, "0"));
-  return `shard-${words.join("")}`;
+  return `shard-${hexOf(hash.high)}${hexOf(hash.low)}`;
 }
 
 /** The value of a `shards` entry. Later versions append fields. */

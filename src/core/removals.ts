@@ -40,6 +40,9 @@ interface Death {
 export class Removals {
   readonly #timings: Timings;
   readonly #deaths = new Map<PeerName, Death>();
+  /** How long verdicts stand among so many members that count: it is asked for at every pulse. */
+  #counted = -1;
+  #waitMs = 0;
 
   constructor(timings: Timings) {
     this.#timings = timings;
@@ -47,11 +50,17 @@ export class Removals {
 
   /** The dead members whose verdicts have stood for long enough, and for how long. */
   due(members: readonly MemberState[], now: Instant): { member: MemberState; deadMs: number }[] {
-    const counted = members.filter(({ removed, status }) => !removed && status !== "left");
-    const waitMs = stableAfterMs(counted.length, this.#timings);
-    const dead = counted.filter(({ status }) => status === "dead");
+    const dead: MemberState[] = [];
+    let counted = 0;
+    for (const member of members) {
+      if (member.removed || member.status === "left") continue;
+      counted += 1;
+      if (member.status === "dead") dead.push(member);
+    }
+    if (dead.length === 0 && this.#deaths.size === 0) return []; // The usual case.
     const names = new Set(dead.map(({ name }) => name));
     for (const name of this.#deaths.keys()) if (!names.has(name)) this.#deaths.delete(name);
+    const waitMs = this.#waitAmong(counted);
     return dead.flatMap((member) => {
       const deadMs = now - this.#deathOf(member, now).at;
       return deadMs >= waitMs ? [{ member, deadMs }] : [];
@@ -61,6 +70,14 @@ export class Removals {
   /** [F2] This peer was late: that is no time in which anybody could have spoken up. */
   forgive(lateMs: number, now: Instant): void {
     for (const death of this.#deaths.values()) death.at = Math.min(now, death.at + lateMs);
+  }
+
+  #waitAmong(counted: number): number {
+    if (counted !== this.#counted) {
+      this.#counted = counted;
+      this.#waitMs = stableAfterMs(counted, this.#timings);
+    }
+    return this.#waitMs;
   }
 
   #deathOf({ name, stamp }: MemberState, now: Instant): Death {

@@ -37,8 +37,9 @@ export interface Chunk {
   readonly next: number;
 }
 
-/** Bits of the filter that spares a look at most ids when a few are sought. */
+/** Bits of the filter that spares a look at most ids when some are sought, and how many are some. */
 const FILTER_BITS = 16;
+const FILTER_IDS_MIN = 64;
 
 export class Replica {
   readonly sketch = new Sketch();
@@ -144,9 +145,7 @@ export class Replica {
 
   /** Names the content of all maps: 16 hex digits. */
   fingerprint(): string {
-    return [...this.sketch.summary().subarray(0, 8)]
-      .map((byte) => byte.toString(16).padStart(2, "0"))
-      .join("");
+    return this.sketch.fingerprint();
   }
 
   /** [G10] Whether a local write of a new key is still allowed. */
@@ -189,22 +188,20 @@ export class Replica {
   /** The entries with these ids, as far as they are still there. One pass over the id columns. */
   withIds(ids: Ids): MapEntries[] {
     const sought = new Map<number, number[]>();
-    const filter = new Uint8Array(1 << (FILTER_BITS - 3));
     for (let index = 0; index < ids.length; index += 2) {
       const low = ids[index] as number;
       const highs = sought.get(low);
       if (highs === undefined) sought.set(low, [ids[index + 1] as number]);
       else highs.push(ids[index + 1] as number);
-      const bit = low >>> (32 - FILTER_BITS);
-      filter[bit >> 3] = (filter[bit >> 3] as number) | (1 << (bit & 7));
     }
+    const filter = sought.size < FILTER_IDS_MIN ? undefined : filterOf(sought.keys());
     const found: MapEntries[] = [];
     for (const [name, map] of this.#maps) {
       const entries: Entry[] = [];
       for (let slot = 0; slot < map.slotCount; slot += 1) {
         const low = map.idLowAt(slot);
         const bit = low >>> (32 - FILTER_BITS);
-        if (((filter[bit >> 3] as number) & (1 << (bit & 7))) === 0) continue;
+        if (filter && ((filter[bit >> 3] as number) & (1 << (bit & 7))) === 0) continue;
         if (!sought.get(low)?.includes(map.idHighAt(slot))) continue;
         const entry = map.entryAt(slot); // A hole keeps the id of what was dropped.
         if (entry !== undefined) entries.push(entry);
@@ -213,6 +210,15 @@ export class Replica {
     }
     return found;
   }
+}
+
+function filterOf(lows: Iterable<number>): Uint8Array {
+  const filter = new Uint8Array(1 << (FILTER_BITS - 3));
+  for (const low of lows) {
+    const bit = low >>> (32 - FILTER_BITS);
+    filter[bit >> 3] = (filter[bit >> 3] as number) | (1 << (bit & 7));
+  }
+  return filter;
 }
 
 /** Splits entries into parts of at most `bytesMax` bytes in a frame and one entry more. */

@@ -22,6 +22,7 @@
  * the selection is theirs with 32-bit arithmetic. Rules: SPEC.md, G4.
  */
 import { assert } from "./assert.ts";
+import { hexOf } from "./hash.ts";
 import type { IdSink } from "./lww-map.ts";
 
 /** Symbols that a sketch holds. They decode about 2900 differing ids. */
@@ -121,6 +122,11 @@ export class Sketch implements IdSink {
       bytes[index] = this.#words[(index - FINGERPRINT_BYTES + 1) * WORDS + 3] as number;
     }
     return bytes;
+  }
+
+  /** Names the set, as a summary does: 16 hex digits. */
+  fingerprint(): string {
+    return hexOf(this.#words[0] as number) + hexOf(this.#words[1] as number);
   }
 
   /** Symbol `index` minus the same symbol of another sketch, as it came over the wire. */

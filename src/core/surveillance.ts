@@ -72,12 +72,11 @@ export class Surveillance {
       if (this.#isSilent(link)) this.#notice(link);
     }
     if (!isReady) return;
-    const linked = new Set(links.open().map(({ remote }) => remote.incarnation));
     for (const member of view.membership.all()) {
       const { name, row, status, removed } = member;
       if (name === options.name || status === "left" || removed) continue;
       // Without a link, what others hear of a member is all that there is.
-      const isUnlinked = !linked.has(row.incarnation) && this.#isJudged(member);
+      const isUnlinked = links.to(row.incarnation) === undefined && this.#isJudged(member);
       if (isUnlinked && this.#isMissed(member)) this.#inquire(member);
       if (liveness.isSuspect(name)) this.#judge(member);
     }

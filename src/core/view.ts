@@ -13,7 +13,7 @@ import { DocumentFrequency } from "./document-frequency.ts";
 import type { Allocation, Change, Member } from "./effect.ts";
 import { SETTINGS } from "./founding.ts";
 import { FREQUENCIES } from "./frequency-chunks.ts";
-import { Hash64 } from "./hash.ts";
+import { Hash64, hexOf } from "./hash.ts";
 import { MEMBERS, type MemberState, Membership, publicMember, VERDICTS } from "./membership.ts";
 import type { Entry, MapEntries, MapKeys, Value } from "./message.ts";
 import { decodePin, decodePlan, PINS, PLAN_KEY, type PlanSettings } from "./plan-settings.ts";
@@ -275,7 +275,7 @@ export class View {
       hash.text(removed ? "removed" : status);
     }
     hash.finish();
-    return [hash.high, hash.low].map((word) => word.toString(16).padStart(8, "0")).join("");
+    return hexOf(hash.high) + hexOf(hash.low);
   }
 
   #applyAllocation(entry: Entry): AllocationChange | undefined {

@@ -11,7 +11,7 @@ import type { View } from "../core/view.ts";
 /** The members that are there, but for `own`. */
 export function othersIn(view: View | undefined, own: PeerName): ReadonlySet<PeerName> {
   const others = new Set<PeerName>();
-  for (const { name, status } of view?.members() ?? []) {
+  for (const { name, status } of view?.membership.all() ?? []) {
     if (name !== own && isThere(status)) others.add(name);
   }
   return others;

@@ -38,6 +38,9 @@ const SNAPSHOT_LIMITS: ByteLimits = {
 /** What a table of stamps begins with, where a message has its number. */
 const STAMP_TABLE = 0;
 
+/** Those of a frame without entries, as most are. Nothing is added to it. */
+const NO_STAMPS = new StampWriter();
+
 export interface DecodeRefusal {
   readonly ok: false;
   readonly code: Extract<ErrorCode, "MALFORMED_FRAME" | "FRAME_TOO_LARGE">;
@@ -61,13 +64,22 @@ export type DecodedSnapshot =
  */
 export function encodeFrame(messages: readonly Message[]): Uint8Array {
   assert(messages.length <= FRAME_MESSAGES_MAX, "a frame has a limited number of messages");
-  const stamps = new StampWriter();
-  for (const message of messages) if ("maps" in message) stamps.add(message.maps);
+  const stamps = stampsOf(messages);
   const elements: unknown[] = messages.map((message) => writeMessage(message, stamps));
   if (!stamps.isEmpty) elements.unshift([STAMP_TABLE, ...stamps.table()]);
   const bytes = pack(elements);
   assert(bytes.length <= FRAME_BYTES_MAX, "a frame is no larger than its receiver allows");
   return bytes;
+}
+
+function stampsOf(messages: readonly Message[]): StampWriter {
+  let stamps: StampWriter | undefined;
+  for (const message of messages) {
+    if (!("maps" in message)) continue;
+    stamps ??= new StampWriter();
+    stamps.add(message.maps);
+  }
+  return stamps ?? NO_STAMPS;
 }
 
 /** Decodes a frame of protocol version 1. Never throws, whatever the bytes; keeps none of them. */

@@ -8,12 +8,13 @@ import { EntriesChecker } from "../../sim/checkers/entries.ts";
 import { HOSTILE_MARK, IntrusionChecker, STRANGER_NAME } from "../../sim/checkers/intrusion.ts";
 import { ResourcesChecker } from "../../sim/checkers/resources.ts";
 import { ServingChecker } from "../../sim/checkers/serving.ts";
+import { SpreadChecker } from "../../sim/checkers/spread.ts";
 import type { WorkloadKind } from "../../sim/options.ts";
 import type { SimulatedPeer } from "../../sim/peer.ts";
 import { packTimestamp } from "../../src/core/clock.ts";
 import type { Change } from "../../src/core/effect.ts";
 import type { Entry } from "../../src/core/message.ts";
-import { entry, maps, peerOf, rulesOf } from "./shown-peers.ts";
+import { alive, entry, maps, peerOf, rulesOf } from "./shown-peers.ts";
 
 const newEntries = (report: Violations["report"]) => new EntriesChecker(report);
 
@@ -238,8 +239,36 @@ test("[U1, U2] noise while idle, and a storm after one change are found", () => 
   expect(rules((checker) => checker.change(3, 5))).toEqual(["U2"]);
 });
 
+test("[G1] a change that is not pushed is found, unless a newer one was there before it", () => {
+  const show = (lateMs: number, held: readonly Entry[] = []) => {
+    let now = 0;
+    const [a, b] = [alive("a"), alive("b")];
+    Object.assign(b.machine as object, { entry: () => held[0] });
+    const pace = { delayMsMean: 1, diskMs: 0, bytesPerMs: 1000 };
+    return rulesOf(
+      (report) => new SpreadChecker(report, () => now, pace),
+      (checker) => {
+        const written = [{ map: "allocations", entries: [entry(5, "v", "a")] }];
+        checker.begin([a, b]);
+        checker.persisted(a, written);
+        now = lateMs;
+        if (held.length === 0) checker.persisted(b, written);
+        checker.end();
+      },
+    );
+  };
+  expect(show(10)).toEqual([]);
+  expect(show(1000)).toEqual(["G1"]);
+  expect(show(1000, [entry(5, "v", "b")])).toEqual([]);
+  expect(show(1000, [entry(4, "v", "b")])).toEqual(["G1"]);
+});
+
 test("[A5] a table at rest that a plan would change is found, unless people allocate", () => {
-  const show = (regions: Record<string, string>, workload: readonly WorkloadKind[] = []) => {
+  const show = (
+    regions: Record<string, string>,
+    workload: readonly WorkloadKind[] = [],
+    change?: Change,
+  ) => {
     const peer = peerOf("a", { regions });
     const member = (name: string) => ({
       ...{ name, removed: false, row: { weight: 1, zone: null, draining: false } },
@@ -257,9 +286,14 @@ test("[A5] a table at rest that a plan would change is found, unless people allo
     });
     return rulesOf(
       (report) => new BalanceChecker(report, workload),
-      (checker) => checker.settled([peer]),
+      (checker) => {
+        if (change !== undefined) checker.changed(peer, change);
+        checker.settled([peer]);
+      },
     );
   };
+  const warning = { type: "warning", code: "HANDOFF_TIMEOUT", message: "" } as const;
+  expect(show({ s0: "a", s1: "a" }, [], warning)).toEqual([]);
   expect(show({ s0: "a", s1: "b" })).toEqual([]);
   expect(show({ s0: "a", s1: "a" })).toEqual(["A5"]);
   expect(show({ s0: "a", s1: "a" }, ["allocate"])).toEqual([]);

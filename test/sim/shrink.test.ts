@@ -7,6 +7,7 @@ import {
   type FaultKind,
   type RunOptions,
   type RunRequest,
+  WORKLOAD_KINDS,
 } from "../../sim/options.ts";
 import { Shrinker, shrink } from "../../sim/shrink.ts";
 import { createSimulation } from "../../sim/simulation.ts";
@@ -15,6 +16,7 @@ import { createSimulation } from "../../sim/simulation.ts";
 const LARGE: RunRequest = {
   ...{ seed: 1, peers: 7, shards: 24, durationMs: 60_000, faults: FAULT_KINDS },
   ...{ isCoreHealed: true, diskMs: 8, startSpreadMs: 6000, operationEveryMs: 100 },
+  workload: WORKLOAD_KINDS,
 };
 
 /** Shrinks with an artificial failure; returns what is left of it, and what was tried. */
