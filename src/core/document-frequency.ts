@@ -76,7 +76,6 @@ interface Part {
   readonly counted: Set<number>;
   /** Over the texts of those that count. */
   readonly digest: Uint32Array;
-  isRegistered: boolean;
   /** By which chunks are counted; undefined while there is none, or the shard is not registered. */
   header: FrequencyHeader | undefined;
   tag: string;
@@ -88,12 +87,14 @@ const CONTRIBUTORS: readonly Contributor[] = ["users", "documents"];
 
 export class DocumentFrequency {
   readonly #map: LwwMap<Value>;
-  /** By the key of the header. */
+  readonly #registered = new Set<ShardId>();
+  /** By the key of the header: only of what something has come, or a replica of many shards begins slowly. */
   readonly #parts = new Map<string, Part>();
   readonly #sums: TermTable;
   #documents = 0;
-  /** Parts that something has happened to in this step. */
-  readonly #touched = new Set<Part>();
+  /** Parts that something has happened to in this step, and shards. */
+  readonly #touchedParts = new Set<Part>();
+  readonly #touched = new Set<ShardId>();
   readonly #incomplete = new Set<ShardId>();
   /** What `missing` shows; undefined after a change. */
   #missing: readonly ShardId[] | undefined;
@@ -108,12 +109,14 @@ export class DocumentFrequency {
 
   /** [D2] Counts a shard from now on, once `settle` was called. */
   register(shard: ShardId): void {
-    this.#setRegistered(shard, true);
+    this.#registered.add(shard);
+    this.#touch(shard);
   }
 
   /** [D2] Counts a shard no longer, once `settle` was called. */
   deregister(shard: ShardId): void {
-    this.#setRegistered(shard, false);
+    this.#registered.delete(shard);
+    this.#touch(shard);
   }
 
   /** Takes in an entry that won. Sums are right once `settle` was called. */
@@ -121,7 +124,8 @@ export class DocumentFrequency {
     const place = parseKey(key);
     if (place === undefined) return; // [G10] Kept in the replica, and nothing that this version reads.
     const part = this.#partOf(place.shard, place.header);
-    this.#touched.add(part);
+    this.#touchedParts.add(part);
+    this.#touched.add(place.shard);
     if (place.chunk < 0) return; // The header is read once, when all is here that came with it.
     this.#uncount(part, place.chunk);
     part.texts.delete(place.chunk);
@@ -133,17 +137,18 @@ export class DocumentFrequency {
   /** The end of a step: takes in headers, and finds out which shards are complete. */
   settle(): void {
     if (this.#touched.size === 0) return; // The usual case: it is asked after every step.
-    for (const part of this.#touched) {
-      const entry = part.isRegistered ? this.#map.entry(part.key) : undefined;
+    for (const part of this.#touchedParts) {
+      const entry = this.#registered.has(part.shard) ? this.#map.entry(part.key) : undefined;
       const header = decodeHeader(entry?.value);
       this.#setHeader(part, header, header && entry ? timestampMs(entry.time) : 0);
     }
-    for (const { shard, isRegistered } of this.#touched) {
-      const isMissing = isRegistered && !this.#isComplete(shard);
+    for (const shard of this.#touched) {
+      const isMissing = this.#registered.has(shard) && !this.#isComplete(shard);
       if (isMissing === this.#incomplete.has(shard)) continue;
       this.#missing = undefined;
       if (!this.#incomplete.delete(shard)) this.#incomplete.add(shard);
     }
+    this.#touchedParts.clear();
     this.#touched.clear();
   }
 
@@ -178,19 +183,21 @@ export class DocumentFrequency {
     return this.#sums.size;
   }
 
-  #setRegistered(shard: ShardId, isRegistered: boolean): void {
-    for (const contributor of CONTRIBUTORS) {
-      const part = this.#partOf(shard, headerKey(shard, contributor));
-      part.isRegistered = isRegistered;
-      this.#touched.add(part);
-    }
+  #touch(shard: ShardId): void {
+    this.#touched.add(shard);
+    for (const part of this.#partsOf(shard)) this.#touchedParts.add(part);
+  }
+
+  #partsOf(shard: ShardId): readonly Part[] {
+    if (this.#parts.size === 0) return []; // As long as nobody has published anything.
+    return CONTRIBUTORS.flatMap(
+      (contributor) => this.#parts.get(headerKey(shard, contributor)) ?? [],
+    );
   }
 
   /** [D4] Whether something is published of a shard, and all of that is here. */
   #isComplete(shard: ShardId): boolean {
-    const parts = CONTRIBUTORS.flatMap(
-      (contributor) => this.#parts.get(headerKey(shard, contributor)) ?? [],
-    ).filter(({ header }) => header !== undefined);
+    const parts = this.#partsOf(shard).filter(({ header }) => header !== undefined);
     return parts.length > 0 && parts.every(isComplete);
   }
 
@@ -199,7 +206,7 @@ export class DocumentFrequency {
     if (existing !== undefined) return existing;
     const part: Part = {
       ...{ shard, key, texts: new Map(), counted: new Set(), digest: new Uint32Array(2) },
-      ...{ isRegistered: false, header: undefined, tag: "", publishedMs: 0 },
+      ...{ header: undefined, tag: "", publishedMs: 0 },
     };
     this.#parts.set(key, part);
     return part;
