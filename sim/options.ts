@@ -80,8 +80,11 @@ export const WORKLOADS = {
 export type WorkloadKind = keyof typeof WORKLOADS;
 export const WORKLOAD_KINDS = Object.keys(WORKLOADS) as WorkloadKind[];
 
-/** Share of the runs that have an overlay, and how many peers more than others: each takes as long as four others. */
-const SPARSE_SHARE = 0.1;
+/** How many peers there are, each as likely: every pair of them costs time, and most bugs need few. */
+const PEERS = [2, 3, 3, 3, 4, 4, 5, 5, 6, 7] as const;
+
+/** Share of the runs that have an overlay, and how many peers more: each takes as long as six others. */
+const SPARSE_SHARE = 0.05;
 const MORE_PEERS = 6;
 
 /** The phase with faults, in ms: most runs are short, since most bugs need little time, and some are long. */
@@ -133,7 +136,7 @@ export function drawOptions(request: RunRequest): RunOptions {
   const kinds = faults === "swarm" ? swarm : faults === "none" ? [] : faults;
   const has = (kind: FaultKind) => kinds.includes(kind);
   const rates = [random.unit(), random.unit(), random.unit(), random.unit()] as const;
-  const peers = 2 + random.below(6);
+  const peers = random.pick(PEERS) ?? 2;
   const drawn: RunOptions = {
     seed: request.seed,
     peers,
@@ -165,7 +168,7 @@ export function drawOptions(request: RunRequest): RunOptions {
 }
 
 function drawDuration(random: Random): number {
-  const share = random.unit() ** 2;
+  const share = random.unit() ** 3;
   return Math.round(DURATION_MS_MIN + (DURATION_MS_MAX - DURATION_MS_MIN) * share);
 }
 

@@ -62,6 +62,8 @@ const GATHER_MS_MAX = 45_000;
 /** How long the tick takes that is completed in the end, and how often regions work on it, in ms. */
 const TICK_MS_MAX = 20_000;
 const TICK_STEP_MS = 250;
+/** How long it takes until what a tick wrote is everywhere, exchanges included, in ms. */
+const TICK_REST_MS = 1500;
 
 export interface RunReport {
   readonly seed: number;
@@ -371,7 +373,7 @@ export class Simulation {
       }
       yield* this.#pass(world.now + TICK_STEP_MS, TICK_STEP_MS);
     }
-    yield* this.#pass(world.now + REST_MS, REST_MS); // What it wrote has come to rest.
+    yield* this.#pass(world.now + TICK_REST_MS, TICK_REST_MS);
   }
 
   /** What an idle cluster sends, and what one change costs it. */
