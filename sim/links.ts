@@ -156,6 +156,11 @@ export class SimulatedLinks implements Owner {
     return this.#links.get(link)?.connection;
   }
 
+  /** The name of the peer that an open link leads to. */
+  remoteOf(link: number): string | undefined {
+    return this.#links.get(link)?.remote;
+  }
+
   /** Whether the machine has not closed a link: it hears nothing over that any more. */
   isOpen(link: number): boolean {
     const known = this.#links.get(link);

@@ -9,6 +9,7 @@
  * far as few enough peers are there that everybody is asked. And a side that finds an address refusing
  * removes its peer at once only when it reaches as many as it takes to go on: else it may be the network that refuses.
  */
+import type { MachineEvent } from "../../src/core/event.ts";
 import { type MemberState, VERDICTS } from "../../src/core/membership.ts";
 import type { Entry, MapEntries } from "../../src/core/message.ts";
 import type { Checker, Report } from "../checker.ts";
@@ -36,7 +37,7 @@ const ASKED_MAX = 5;
 interface Pair {
   /** Since when both are well and nothing is between them; undefined while that is not so. */
   wellSince: number | undefined;
-  /** When both ran last, and nothing was between them. */
+  /** When both ran last, and nothing was between them, or this one heard the other. */
   reachedAt: number;
   deadSince: number | undefined;
   /** Since when the other is down or hangs while this one is well and goes on. */
@@ -83,6 +84,13 @@ export class DetectionChecker implements Checker {
         if (isJudged) this.#look(peer, other, pair);
       }
     }
+  }
+
+  /** What is cut and healed many times in a second lets a frame through that nobody sees. */
+  stepped(peer: SimulatedPeer, event: MachineEvent): void {
+    if (event.type !== "received") return;
+    const remote = peer.links.remoteOf(event.link);
+    if (remote !== undefined) this.#pair(peer.name, remote).reachedAt = this.#network.world.now;
   }
 
   persisted(peer: SimulatedPeer, maps: readonly MapEntries[]): void {

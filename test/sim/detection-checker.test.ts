@@ -8,6 +8,7 @@ import { World } from "../../sim/world.ts";
 import { Random } from "../../src/core/random.ts";
 import { TIMINGS } from "../../src/core/timings.ts";
 import { member } from "../core/members.ts";
+import { received } from "./shown-peers.ts";
 
 type State = "alive" | "suspect" | "dead" | "removed";
 
@@ -47,6 +48,14 @@ class Scene {
     return this;
   }
 
+  /** Lets a frame of another peer come to the first one. */
+  hears(name: string): this {
+    const [peer] = this.peers;
+    const link = this.peers.findIndex((other) => other.name === name);
+    if (peer) this.checker.stepped?.(peer, received(link));
+    return this;
+  }
+
   get rules(): string[] {
     return this.violations.list.map(({ rule }) => rule);
   }
@@ -67,7 +76,8 @@ function shown(
   const machine = { incarnation: `${name}1`, isReady: true, view: { membership } };
   const process = { state: "up", slowMs: 0, wallOffsetMs: 0 };
   const options = { timings: TIMINGS.lan, diskMs: 0, downing: "majority" };
-  return { name, ...process, options, machine } as unknown as SimulatedPeer;
+  const links = { remoteOf: (link: number) => names[link] };
+  return { name, ...process, options, machine, links } as unknown as SimulatedPeer;
 }
 
 test("[L7] who lives, can be reached and is dead to somebody for long is found", () => {
@@ -118,5 +128,9 @@ test("[F5] the removal of somebody who refuses, by a side that reaches no majori
   const why = "nothing listens at b:1";
   expect(removal(why, "b", "c")).toEqual([]);
   expect(removal(why, "b", "c", "d")).toEqual(["F5"]);
+  // What is open for a moment between two samples lets somebody be heard.
+  const glimpse = new Scene({}, names).pass(1000);
+  for (const name of ["b", "c", "d"]) glimpse.network.cut("a", name);
+  expect(glimpse.pass(4000).hears("c").says("removed", "b", why).rules).toEqual([]);
   expect(removal(`${why}, and so for 5000 ms to who goes on`, "b", "c", "d")).toEqual([]);
 });
