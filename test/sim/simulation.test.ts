@@ -122,6 +122,16 @@ test.each<[rule: string, was: string, request: RunRequest]>([
       ...{ eraMs: 86_400_000, startSpreadMs: 0, isCoreHealed: false },
     },
   ],
+  [
+    "I15",
+    "an entry from the future was no further ahead than the clock of the peer that took it",
+    {
+      ...{ seed: 50_061, peers: 2, shards: 1, durationMs: 17_000, faultEveryMs: 28_589 },
+      ...{ faults: ["hour", "hostile", "leave"], workload: [], delayMsMean: 1, diskMs: 0 },
+      ...{ downing: "off", startSpreadMs: 0, eraMs: 8000, hosts: false, meshMax: 32 },
+      isCoreHealed: false,
+    },
+  ],
 ])("[%s] never again: %s", { timeout: PATIENCE_MS }, (_rule, _was, request) => {
   expect(simulate(request).violations).toEqual([]);
 });
