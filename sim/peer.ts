@@ -215,6 +215,11 @@ export class SimulatedPeer {
     return this.state === "up" && this.#slowMs === 0 && this.#waiting.length === 0;
   }
 
+  /** How long what comes now waits for its turn, in ms: a slow process does one thing after another. */
+  get lagMs(): number {
+    return this.#waiting.length * this.#slowMs;
+  }
+
   /** Grows whenever what the peer holds may have changed: until then all that follows is the same. */
   get changes(): number {
     return this.#changes;

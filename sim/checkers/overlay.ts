@@ -63,10 +63,13 @@ export class OverlayChecker {
     return count < least ? `has ${count} links where ${least} are to be had` : undefined;
   }
 
+  /** Who comes to a handshake too late, among all that waits there, is as good as cut off. */
   #canLink(a: string, b: string, all: readonly SimulatedPeer[]): boolean {
-    const isUp = all.find(({ name }) => name === b)?.state === "up";
+    const other = all.find(({ name }) => name === b);
+    if (other?.state !== "up") return false;
+    if (other.lagMs > other.options.timings.dialTimeoutMs / 2) return false;
     const isCut = (from: string, to: string) => this.#network.cutBetween(from, to) !== undefined;
-    return isUp && !isCut(a, b) && !isCut(b, a);
+    return !isCut(a, b) && !isCut(b, a);
   }
 }
 

@@ -132,6 +132,16 @@ test.each<[rule: string, was: string, request: RunRequest]>([
       isCoreHealed: false,
     },
   ],
+  [
+    "G7",
+    "a peer outside the core was so slow that no handshake with it came to its end",
+    {
+      ...{ seed: 50_116, peers: 12, meshMax: 6, shards: 1, durationMs: 43_250, delayMsMean: 5 },
+      ...{ faults: ["rolling", "slow"], faultEveryMs: 6974, startSpreadMs: 50, diskMs: 0 },
+      ...{ workload: ["documents"], operationEveryMs: 20_736, downing: "off", eraMs: 20_000 },
+      ...{ isCoreHealed: true, hosts: true },
+    },
+  ],
 ])("[%s] never again: %s", { timeout: PATIENCE_MS }, (_rule, _was, request) => {
   expect(simulate(request).violations).toEqual([]);
 });
