@@ -45,8 +45,8 @@ const COMPARE_MS = 1000;
 const IDLE_MS = 2000;
 /** How long clocks, plans, redials and late exchanges take to come to rest, in ms. */
 const REST_MS = 4000;
-/** How long the links of an overlay are looked at, in ms. */
-const LINKS_MS = 6000;
+/** How long the links of an overlay are looked at, in ms: as long as it may take to find four that do not answer. */
+const LINKS_MS = 9000;
 /** How long it takes until all know what every shard has published, in ms. */
 const REPUBLISH_MS = 3000;
 /** How many changes are made then to see what one costs, and how far apart, in ms. */

@@ -11,6 +11,8 @@ import type { SimulatedPeer } from "../peer.ts";
 
 /** How long two dials across a cut, and one of somebody else, may take, with waits between, in ms. */
 const LACK_MS_MAX = 4000;
+/** How much longer it may take for each other one that is dialled in vain before, in ms. */
+const VAIN_MS = 1500;
 
 /** What a peer lacks, among which members, and since when. */
 interface Lack {
@@ -37,29 +39,32 @@ export class OverlayChecker {
       const members = (peer.machine?.view.membership.all() ?? [])
         .filter(({ status }) => status === "alive" || status === "suspect")
         .map(({ name }) => name);
-      const lack = this.#lackOf(peer, members, all);
+      const others = members.filter((name) => name !== peer.name);
+      const reachable = others.filter((name) => this.#canLink(peer.name, name, all));
+      const lack = this.#lackOf(peer, members, reachable);
       const what = `${lack} of ${members.join()}`;
       const before = this.#lacks.get(peer);
+      const vainMs = VAIN_MS * Math.max(0, others.length - reachable.length - 1);
       if (lack === undefined) this.#lacks.delete(peer);
       else if (before?.what !== what) this.#lacks.set(peer, { what, since: now });
-      else if (now - before.since > LACK_MS_MAX) this.#report("G7", `${peer.name} ${lack}`);
+      else if (now - before.since > LACK_MS_MAX + vainMs) {
+        this.#report("G7", `${peer.name} ${lack}`);
+      }
     }
   }
 
   #lackOf(
     peer: SimulatedPeer,
     members: readonly string[],
-    all: readonly SimulatedPeer[],
+    reachable: readonly string[],
   ): string | undefined {
     if (members.length <= this.#meshMax || !members.includes(peer.name)) return undefined;
     const neighbours = neighboursByRule(peer.name, members);
     const linked = new Set(peer.links.remotes());
-    const others = members.filter((name) => name !== peer.name);
-    const reachable = others.filter((name) => this.#canLink(peer.name, name, all));
     const missing = neighbours.find((name) => reachable.includes(name) && !linked.has(name));
     if (missing !== undefined) return `has no link with its neighbour ${missing}`;
     const least = Math.min(neighbours.length, reachable.length);
-    const count = others.filter((name) => linked.has(name)).length;
+    const count = members.filter((name) => linked.has(name)).length;
     return count < least ? `has ${count} links where ${least} are to be had` : undefined;
   }
 

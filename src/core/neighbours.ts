@@ -2,9 +2,9 @@
  * Which members this peer wants to be linked with now, and whom it dials for that.
  *
  * Wanted are its neighbours in the overlay, and who stands in for those that have not answered a few
- * dials. Of the dead, those are dialled who would be neighbours if they were alive, the latest first,
- * and now and then one of all others: after a cut, two halves that have buried each other must find
- * each other again, and need only one link for that [G7, G8].
+ * dials; who has not answered is passed over for a while. Of the dead, those are dialled who would be
+ * neighbours if they were alive, the latest first, and now and then one of all others: after a cut, two
+ * halves that have buried each other must find each other again, and need only one link for that [G7, G8].
  *
  * What comes out depends on the view and on which links there are, and is computed anew when either
  * changes. Deliberately absent: when to dial (`dialler.ts`), and closing links (`connections.ts`).
@@ -15,7 +15,7 @@ import { DEAD_DIALLED_MAX } from "./limits.ts";
 import type { Link } from "./link.ts";
 import type { MemberState } from "./membership.ts";
 import type { PeerState } from "./peer-state.ts";
-import type { Address, PeerName } from "./units.ts";
+import type { Address, Instant, PeerName } from "./units.ts";
 
 /** How long the higher name of a pair leaves the first dial to the lower, in ms. */
 const COURTESY_MS = 100;
@@ -28,6 +28,11 @@ export class Neighbours {
   readonly #inquests: Inquests;
   /** How many dials of an address have failed in a row. */
   readonly #failures: (address: Address) => number;
+  /**
+   * Until when those are passed over that did not answer: dials of whom nobody wants are forgotten, and two
+   * that cannot be linked would stand in for each other in turn.
+   */
+  readonly #passedOver = new Map<Address, Instant>();
   #wanted: ReadonlySet<PeerName> = new Set();
   /** Those that this peer looked after when it last looked. */
   #watched: ReadonlySet<PeerName> = new Set();
@@ -71,6 +76,7 @@ export class Neighbours {
   refresh(): Map<Address, Wish> {
     const { view, links, overlay } = this.#state;
     const linked = links.names();
+    this.#reconsider();
     this.#wanted = overlay.wanted((name) => linked.has(name) || this.#canBeDialled(name));
     this.#watch();
     this.#missing = 0;
@@ -108,8 +114,22 @@ export class Neighbours {
   }
 
   #canBeDialled(name: PeerName): boolean {
-    const address = this.#state.view.membership.get(name)?.row.address;
-    return address !== undefined && this.#failures(address) < FAILURES_MAX;
+    const { view, now, timings } = this.#state;
+    const address = view.membership.get(name)?.row.address;
+    if (address === undefined || this.#passedOver.has(address)) return false;
+    if (this.#failures(address) < FAILURES_MAX) return true;
+    this.#passedOver.set(address, now + timings.redialIdleMs);
+    return false;
+  }
+
+  /** Passes nobody over who is linked by now, or may answer again. */
+  #reconsider(): void {
+    if (this.#passedOver.size === 0) return;
+    const { links, now } = this.#state;
+    for (const { remote } of links.open()) this.#passedOver.delete(remote.address);
+    for (const [address, until] of this.#passedOver) {
+      if (until <= now) this.#passedOver.delete(address);
+    }
   }
 
   /** [F2] Nobody was obliged to be heard before it was a neighbour. */

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { hash32 } from "../../src/core/hash.ts";
 import { MEMBERS, VERDICTS } from "../../src/core/membership.ts";
 import { Overlay } from "../../src/core/overlay.ts";
 import { detectionTimes } from "../../src/core/suspicion.ts";
@@ -71,6 +72,23 @@ test("[G7] who cannot link with a neighbour links with somebody else, until it c
   cluster.heal();
   cluster.run(LINGER_MS + 4000);
   expect(linksOf(cluster, "p3")).toEqual(neighboursOf("p3"));
+});
+
+test("[G7] who would stand in and does not answer either is passed over, and not dialled in turn", () => {
+  const cluster = twenty();
+  cluster.run(LINGER_MS);
+  const neighbours = neighboursOf("p3");
+  const ring = [...NAMES].sort((a, b) => hash32(a) - hash32(b));
+  const at = ring.indexOf(neighbours[0] ?? "");
+  const next = [...ring.slice(at), ...ring.slice(0, at)].filter(
+    (name) => name !== "p3" && !neighbours.includes(name),
+  );
+  cluster.cut("p3", [neighbours[0], ...next.slice(0, 3)].join(" "));
+  cluster.run(9000);
+  expect(linksOf(cluster, "p3")).toContain(next[3]);
+  cluster.heal();
+  cluster.run(LINGER_MS + 4000);
+  expect(linksOf(cluster, "p3")).toEqual(neighbours);
 });
 
 test("[G1] beyond a full mesh a change is with everybody at once, whoever makes it", () => {

@@ -142,6 +142,15 @@ test.each<[rule: string, was: string, request: RunRequest]>([
       ...{ isCoreHealed: true, hosts: true },
     },
   ],
+  [
+    "G7",
+    "two that could not be linked stood in for each other in turn",
+    {
+      ...{ seed: 336, peers: 10, meshMax: 4, shards: 1, durationMs: 7500, faults: "none" },
+      ...{ workload: [], delayMsMean: 1, startSpreadMs: 0, diskMs: 0, downing: "off" },
+      ...{ eraMs: 86_400_000, isCoreHealed: true, hosts: false },
+    },
+  ],
 ])("[%s] never again: %s", { timeout: PATIENCE_MS }, (_rule, _was, request) => {
   expect(simulate(request).violations).toEqual([]);
 });
