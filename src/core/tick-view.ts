@@ -38,7 +38,7 @@ import type { Entry, MapEntries, Value } from "./message.ts";
 import type { Registry } from "./registry.ts";
 import type { Replica } from "./replica.ts";
 import { decodeShardSet, encodeShardSet } from "./shard-set.ts";
-import type { ShardId, Stamp } from "./units.ts";
+import { compareText, type ShardId, type Stamp } from "./units.ts";
 
 /** The replicated maps of ticks, and of what shards have completed. */
 export const TICKS = "ticks";
@@ -159,8 +159,18 @@ export class TickView {
   status(): TickStatus {
     const current = this.#current;
     if (current === undefined) return IDLE_STATUS;
-    const { ended, state } = this.outcome(current);
-    return statusOf({ ...current, ended }, state);
+    const { ended, state, stragglers } = this.outcome(current);
+    const status = statusOf({ ...current, ended }, state);
+    if (state !== "aborted") return status;
+    // [B5] Whom it waited for stands in its end. Rows of shards are overwritten by whoever was cut off,
+    // and written anew only as long as somebody waits for them.
+    const shards = [...status.completed, ...status.pending].sort(compareText);
+    const waited = new Set(stragglers);
+    return {
+      ...status,
+      completed: shards.filter((shard) => !waited.has(shard)),
+      pending: shards.filter((shard) => waited.has(shard)),
+    };
   }
 
   /** The last ticks and how they ended, by number; the present one is the last. */

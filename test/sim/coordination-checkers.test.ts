@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { CallsChecker } from "../../sim/checkers/calls.ts";
 import { RegistryChecker } from "../../sim/checkers/registry.ts";
 import { TicksChecker } from "../../sim/checkers/ticks.ts";
+import { WORKLOAD_KINDS } from "../../sim/options.ts";
 import type { SimulatedPeer } from "../../sim/peer.ts";
 import { simulate } from "../../sim/simulation.ts";
 import type { Change } from "../../src/core/effect.ts";
@@ -152,7 +153,7 @@ test("[L5] ticks go on after all has healed, and shards come and go meanwhile", 
   const reports = [1, 2, 3, 4].map((seed) =>
     simulate({
       ...{ seed, peers: 3, shards: 6, durationMs: 10_000, operationEveryMs: 30 },
-      ...{ faults: ["crash"], isCoreHealed: false },
+      ...{ faults: ["crash"], workload: WORKLOAD_KINDS, isCoreHealed: false },
     }),
   );
   for (const { violations, sometimes } of reports) {
