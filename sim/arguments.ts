@@ -25,12 +25,16 @@ const DAY_MS = 86_400_000;
 const EVERY_MS_MIN = 1;
 const EVERY_MS_MAX = 1e9;
 const RUNS_MAX = 1e9;
+/** Each is a process of a hundred megabytes or more. */
+const JOBS_MAX = 1000;
 
 /** What a command line asks for. */
 export interface Command {
   readonly request: RunRequest;
   /** How many seeds are run, from that of the request on. */
   readonly runs: number;
+  /** How many of these are run at a time; undefined for as many as there are cores. */
+  readonly jobs: number | undefined;
   readonly json: boolean;
   /** The file that gets the page. */
   readonly report: string | undefined;
@@ -113,6 +117,7 @@ const RUN_FLAGS: RunFlags = {
 
 const COMMAND_FLAGS = {
   runs: flag("runs", "N", "run this seed and those after it", integer(1, RUNS_MAX)),
+  jobs: flag("jobs", "N", "with --runs, so many at a time (one per core)", integer(1, JOBS_MAX)),
   report: flag("report", "FILE.html", "write a page about the run, or the worst one", {
     what: "a file",
     read: (text) => (text === "" ? undefined : text),
@@ -149,7 +154,7 @@ export function parseArguments(args: readonly string[], seed: number): Parsed {
     }
     (option in RUN_FLAGS ? request : command)[option] = value;
   }
-  const defaults = { runs: 1, report: undefined, triesMax: 200 };
+  const defaults = { runs: 1, jobs: undefined, report: undefined, triesMax: 200 };
   const switches = { json: false, twice: false, help: false };
   const whole = { ...defaults, ...switches, ...command, request };
   return { ok: true, command: whole as unknown as Command };

@@ -1,20 +1,30 @@
 /**
  * `npm run sim`: runs seeds, says what broke, makes it small, and draws it.
  *
- * The shell of the simulator, and the only file of it that knows of time, terminals and files. A run
- * is pure and takes its steps here, so that the command can show how far it is and can be stopped.
+ * The shell of the simulator, which with `jobs` alone knows of time, terminals, files and processes. Many
+ * seeds are shared by several processes, one a core; what comes of them does not depend on how many.
  * What throws in a run is a finding like any other: it is shrunk and can be repeated.
  */
-import { writeFileSync } from "node:fs";
+import { realpathSync, writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import process from "node:process";
-import { pathToFileURL } from "node:url";
+import { fileURLToPath } from "node:url";
 import { type Command, parseArguments, usage } from "./arguments.ts";
+import {
+  HIRED,
+  LocalRunner,
+  RemoteRunner,
+  type Runner,
+  type Surroundings,
+  serveRuns,
+} from "./jobs.ts";
 import { drawOptions, type RunOptions } from "./options.ts";
 import { reportPage } from "./report.ts";
 import type { CheckedReport } from "./rules.ts";
 import { Shrinker } from "./shrink.ts";
-import { type DetailedReport, Simulation } from "./simulation.ts";
+import { Simulation } from "./simulation.ts";
 import * as summary from "./summary.ts";
+import { Tally } from "./tally.ts";
 
 const EXIT_DONE = 0;
 const EXIT_FAILED = 1;
@@ -22,26 +32,23 @@ const EXIT_USAGE = 2;
 /** As a shell has it for what was stopped by SIGINT. */
 const EXIT_INTERRUPTED = 130;
 
-/** How long the program is deaf to Ctrl-C, and its bar stands still, in ms. */
-const TURN_MS = 100;
 /** One of so many seeds is run twice. */
 const REPEAT_EVERY = 50;
 /** Longest search for a smaller run, in ms. */
 const SHRINK_MS_MAX = 120_000;
 
 /** What the command needs of the world. */
-export interface Shell {
+export interface Shell extends Surroundings {
   readonly isTerminal: boolean;
+  /** How many runs there may be at a time when nobody says. */
+  readonly cores: number;
   out(text: string): void;
   err(text: string): void;
   /** A seed for who has none. */
   seed(): number;
-  nowMs(): number;
-  /** Lets signals come in. */
-  turn(): Promise<void>;
-  isInterrupted(): boolean;
   writeFile(path: string, text: string): void;
-  create(options: RunOptions): Simulation;
+  /** Somebody who runs at the same time as others. */
+  hire(): Runner;
 }
 
 /** Does what the arguments say; returns the exit status. */
@@ -64,25 +71,26 @@ export async function main(args: readonly string[], shell: Shell): Promise<numbe
 class Session {
   readonly #command: Command;
   readonly #shell: Shell;
-  #turnedAt = 0;
+  readonly #here: Runner;
   #isDrawn = false;
 
   constructor(command: Command, shell: Shell) {
     this.#command = command;
     this.#shell = shell;
+    this.#here = new LocalRunner(shell);
   }
 
   async runOne(): Promise<number> {
     const { json, request, twice } = this.#command;
     const options = drawOptions(request);
     this.#say([summary.optionsLine(options)]);
-    const report = await this.#run(options, twice, (virtualMs) =>
+    const report = await this.#here.run(options, twice, (virtualMs) =>
       this.#draw(virtualMs / options.durationMs, summary.seconds(virtualMs)),
     );
     this.#clear();
     if (this.#shell.isInterrupted()) this.#say(["Stopped; until then:"]);
     this.#say(summary.summaryLines(report));
-    const smallest = report.passed ? undefined : await this.#shrink(report);
+    const smallest = report.passed ? undefined : await this.#shrink(report, this.#here);
     const isWritten = this.#write(report, undefined, smallest);
     if (json) this.#shell.out(`${summary.runJson(report, smallest)}\n`);
     if (!report.passed) this.#say(["", summary.repeatCommand(report)]);
@@ -90,25 +98,23 @@ class Session {
   }
 
   async runMany(): Promise<number> {
-    const { json, request, runs, twice } = this.#command;
+    const { json, request, runs } = this.#command;
     const startedAt = this.#shell.nowMs();
-    const tally = new Tally(runs);
-    const seed = request.seed;
-    this.#say([`seeds ${seed} to ${seed + runs - 1}${summary.givenText(request)}`]);
-    for (let index = 0; index < runs && !this.#shell.isInterrupted(); index += 1) {
-      const options = drawOptions({ ...request, seed: seed + index });
-      const isRepeated = twice || index % REPEAT_EVERY === 0;
-      const report = await this.#run(options, isRepeated, () =>
-        this.#draw(index / runs, `${index} of ${runs} seeds, ${tally.failedCount} failed`),
-      );
-      if (this.#shell.isInterrupted() && report.passed) break;
-      tally.add(report);
-      if (!report.passed) this.#say([summary.failureLine(report), summary.repeatCommand(report)]);
-    }
+    const tally = new Tally(request.seed, runs);
+    this.#say([`seeds ${request.seed} to ${request.seed + runs - 1}${summary.givenText(request)}`]);
+    const jobs = Math.min(runs, this.#command.jobs ?? this.#shell.cores);
+    const runners = Array.from({ length: jobs }, () =>
+      jobs === 1 ? this.#here : this.#shell.hire(),
+    );
+    const [runner = this.#here] = runners;
+    // Each takes the next seed when it is done with one, as some take ten times as long as others.
+    const indices = upTo(runs);
+    await Promise.all(runners.map((each) => this.#runSeeds(indices, each, tally)));
+    tally.close();
     this.#clear();
     const { failed } = tally;
-    this.#say(summary.runsLines(tally, this.#shell.nowMs() - startedAt));
-    const smallest = failed === undefined ? undefined : await this.#shrink(failed);
+    this.#say(summary.runsLines(tally, this.#shell.nowMs() - startedAt, jobs));
+    const smallest = failed === undefined ? undefined : await this.#shrink(failed, runner);
     const shown = failed ?? tally.slowest;
     const isWritten = shown === undefined || this.#write(shown, tally, smallest);
     if (json) this.#shell.out(`${summary.runsJson(tally, smallest)}\n`);
@@ -116,59 +122,37 @@ class Session {
     return this.#status(failed === undefined, isWritten);
   }
 
-  /** Runs to the end, or to where it is interrupted or breaks. */
-  async #run(
-    options: RunOptions,
-    isRepeated: boolean,
-    progress: (virtualMs: number) => void,
-  ): Promise<CheckedReport> {
-    const report = await this.#runOnce(options, progress);
-    if (!isRepeated || this.#shell.isInterrupted()) return { ...report, isRepeated: false };
-    const again = await this.#runOnce(options, progress);
-    if (again.digest === report.digest || this.#shell.isInterrupted()) {
-      return { ...report, isRepeated: !this.#shell.isInterrupted() };
-    }
-    const detail = `The digest was ${report.digest}, then ${again.digest}`;
-    const violation = { rule: "digest", atMs: report.endedAtMs, detail };
-    const violations = [...report.violations, violation];
-    return { ...report, violations, passed: false, isRepeated: true };
-  }
-
-  async #runOnce(
-    options: RunOptions,
-    progress: (virtualMs: number) => void,
-  ): Promise<DetailedReport> {
-    const simulation = this.#shell.create(options);
-    try {
-      const steps = simulation.steps();
-      for (;;) {
-        const { done, value } = steps.next();
-        if (done) return value;
-        if (this.#shell.nowMs() - this.#turnedAt < TURN_MS) continue;
-        progress(value);
-        await this.#shell.turn();
-        if (this.#shell.isInterrupted()) return simulation.report();
-        this.#turnedAt = this.#shell.nowMs();
-      }
-    } catch (error) {
-      const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      simulation.violations.report("crash", stack.split(/\n\s*/).slice(0, 4).join(" "));
-      return simulation.report();
+  /** Runs seeds as long as there are any. `indices` are shared by all who do so. */
+  async #runSeeds(indices: Iterator<number>, runner: Runner, tally: Tally): Promise<void> {
+    const { request, runs, twice } = this.#command;
+    const draw = (): void => {
+      const label = `${tally.endedCount} of ${runs} seeds, ${tally.failedCount} failed`;
+      this.#draw(tally.endedCount / runs, label);
+    };
+    while (!this.#shell.isInterrupted()) {
+      const { done, value: index } = indices.next();
+      if (done) return;
+      draw();
+      const options = drawOptions({ ...request, seed: request.seed + index });
+      const report = await runner.run(options, twice || index % REPEAT_EVERY === 0, draw);
+      if (this.#shell.isInterrupted() && report.passed) return;
+      tally.add(report);
+      if (!report.passed) this.#say([summary.failureLine(report), summary.repeatCommand(report)]);
     }
   }
 
   /** The smallest run that breaks the same rule. */
-  async #shrink(failed: CheckedReport): Promise<summary.Smallest | undefined> {
+  async #shrink(failed: CheckedReport, runner: Runner): Promise<summary.Smallest | undefined> {
     const { triesMax } = this.#command;
     if (triesMax === 0 || this.#shell.isInterrupted()) return undefined;
     const rule = failed.violations[0]?.rule;
     const shrinker = new Shrinker(failed.options, triesMax);
     const startedAt = this.#shell.nowMs();
+    const draw = (): void =>
+      this.#draw(shrinker.tries / triesMax, `${shrinker.tries} smaller runs tried`);
     let smallest = failed;
     for (let next = shrinker.next(); next !== undefined; next = shrinker.next()) {
-      const report = await this.#run(next, rule === "digest", () =>
-        this.#draw(shrinker.tries / triesMax, `${shrinker.tries} smaller runs tried`),
-      );
+      const report = await runner.run(next, rule === "digest", draw);
       if (this.#shell.isInterrupted() || this.#shell.nowMs() - startedAt > SHRINK_MS_MAX) break;
       const didFail = report.violations.some((violation) => violation.rule === rule);
       shrinker.tell(didFail);
@@ -223,61 +207,45 @@ class Session {
   }
 }
 
-/** Adds up many runs, and keeps of whole reports only those that are shown. */
-class Tally implements summary.Runs {
-  readonly asked: number;
-  readonly results: summary.SeedResult[] = [];
-  readonly faults: Record<string, number> = {};
-  readonly sometimes: Record<string, number> = {};
-  repeated = 0;
-  virtualMs = 0;
-  failedCount = 0;
-  /** The first that failed, and the one that took longest to agree. */
-  failed: CheckedReport | undefined;
-  slowest: CheckedReport | undefined;
-
-  constructor(asked: number) {
-    this.asked = asked;
-  }
-
-  add(report: CheckedReport): void {
-    const { seed, convergenceMs, violations } = report;
-    this.results.push({ seed, convergenceMs, violations });
-    this.repeated += report.isRepeated ? 1 : 0;
-    this.virtualMs += report.endedAtMs;
-    for (const [kind, count] of Object.entries(report.faults)) {
-      this.faults[kind] = (this.faults[kind] ?? 0) + count;
-    }
-    for (const [what, count] of Object.entries(report.sometimes)) {
-      this.sometimes[what] = (this.sometimes[what] ?? 0) + count;
-    }
-    if (!report.passed) {
-      this.failedCount += 1;
-      this.failed ??= report;
-    }
-    const slowestMs = this.slowest?.convergenceMs ?? -1;
-    if ((convergenceMs ?? 0) > slowestMs) this.slowest = report;
-  }
+function* upTo(end: number): Generator<number, undefined> {
+  for (let index = 0; index < end; index += 1) yield index;
 }
 
-async function start(): Promise<void> {
+async function start(program: string, args: readonly string[]): Promise<void> {
+  const here = {
+    nowMs: () => performance.now(),
+    turn: () => new Promise<void>((resolve) => setImmediate(resolve)),
+    create: (options: RunOptions) => new Simulation(options),
+  };
+  if (args[0] === HIRED && process.send !== undefined) return serveRuns(here);
   let isInterrupted = false;
+  const around = { ...here, isInterrupted: () => isInterrupted };
+  const hired: RemoteRunner[] = [];
   process.on("SIGINT", () => {
     if (isInterrupted) process.exit(EXIT_INTERRUPTED);
     isInterrupted = true;
+    for (const runner of hired) runner.stop();
   });
-  process.exitCode = await main(process.argv.slice(2), {
+  process.on("exit", () => {
+    for (const runner of hired) runner.kill();
+  });
+  process.exitCode = await main(args, {
+    ...around,
     isTerminal: process.stderr.isTTY === true,
+    cores: availableParallelism(),
     out: (text) => void process.stdout.write(text),
     err: (text) => void process.stderr.write(text),
     seed: () => Math.floor(Math.random() * 2 ** 32),
-    nowMs: () => performance.now(),
-    turn: () => new Promise((resolve) => setImmediate(resolve)),
-    isInterrupted: () => isInterrupted,
     writeFile: (path, text) => writeFileSync(path, text),
-    create: (options) => new Simulation(options),
+    hire: () => {
+      const runner = new RemoteRunner(program, around);
+      hired.push(runner);
+      return runner;
+    },
   });
+  for (const runner of hired) runner.dismiss();
 }
 
-const [, program] = process.argv;
-if (program !== undefined && import.meta.url === pathToFileURL(program).href) await start();
+const [, program, ...args] = process.argv;
+const isProgram = program !== undefined && realpathSync(program) === fileURLToPath(import.meta.url);
+if (isProgram) await start(program, args);

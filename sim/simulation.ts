@@ -103,6 +103,12 @@ export function simulate(request: RunRequest): DetailedReport {
   return createSimulation(request).run();
 }
 
+/** A digest as people compare it. */
+export function writeDigest(digest: Hash64): string {
+  digest.finish();
+  return [digest.high, digest.low].map((word) => word.toString(16).padStart(8, "0")).join("");
+}
+
 export class Simulation {
   readonly options: RunOptions;
   readonly world = new World();
@@ -210,11 +216,10 @@ export class Simulation {
   report(): DetailedReport {
     const { network, options, world } = this;
     this.#note();
-    this.#digest.finish();
     return {
       seed: options.seed,
       passed: this.violations.list.length === 0,
-      digest: hexOf(this.#digest.high) + hexOf(this.#digest.low),
+      digest: writeDigest(this.#digest),
       violations: this.violations.list,
       convergenceMs: this.#convergenceMs,
       events: world.eventCount,

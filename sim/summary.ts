@@ -26,6 +26,8 @@ export interface Runs {
   readonly repeated: number;
   readonly faults: Readonly<Record<string, number>>;
   readonly sometimes: Readonly<Record<string, number>>;
+  /** Depends on the digest of each. */
+  readonly digest: string;
   /** Virtual ms that passed in all of them. */
   readonly virtualMs: number;
 }
@@ -77,12 +79,13 @@ export function summaryLines(report: CheckedReport): string[] {
   ];
 }
 
-/** What came of many runs. */
-export function runsLines(runs: Runs, wallMs: number): string[] {
+/** What came of many runs, so many at a time. */
+export function runsLines(runs: Runs, wallMs: number, jobs: number): string[] {
   const { results, repeated, asked, virtualMs } = runs;
   const failed = results.filter(({ violations }) => violations.length > 0);
   const rate = (1000 * results.length) / wallMs;
-  const speed = `${rate.toFixed(1)} seeds/s, ${Math.round(virtualMs / wallMs)} times real time`;
+  const times = `${Math.round(virtualMs / wallMs)} times real time`;
+  const speed = `${rate.toFixed(1)} seeds/s, ${times}, ${jobs} ${jobs === 1 ? "job" : "jobs"}`;
   const { median, p95, slowest } = convergence(results);
   return [
     ...(results.length < asked ? [`Stopped after ${results.length} of ${asked} seeds`] : []),
@@ -97,7 +100,7 @@ export function runsLines(runs: Runs, wallMs: number): string[] {
           ),
         ]),
     ...countRows(runs),
-    ...(repeated > 0 ? [row("digests", `${repeated} seeds were run twice`)] : []),
+    row("digest", `${runs.digest}${repeated > 0 ? `, ${repeated} of the runs twice` : ""}`),
   ];
 }
 
@@ -169,7 +172,7 @@ export function runJson(report: CheckedReport, smallest: Smallest | undefined): 
 
 /** What `--json` prints of many. */
 export function runsJson(runs: Runs, smallest: Smallest | undefined): string {
-  const { results, faults, sometimes, repeated } = runs;
+  const { results, faults, sometimes, repeated, digest } = runs;
   const failed = results.filter(({ violations }) => violations.length > 0);
   const { median, p95, slowest } = convergence(results);
   return JSON.stringify({
@@ -182,7 +185,7 @@ export function runsJson(runs: Runs, smallest: Smallest | undefined): string {
       max: slowest?.convergenceMs ?? null,
       seed: slowest?.seed ?? null,
     },
-    ...{ faults, sometimes, repeated },
+    ...{ faults, sometimes, repeated, digest },
     ...(smallest === undefined ? {} : { smallest: repeatCommand(smallest.report) }),
   });
 }

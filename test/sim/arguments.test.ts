@@ -81,7 +81,15 @@ test("options that were not drawn are named in the command", () => {
 test("without arguments one seed is run, with a seed that the caller supplies", () => {
   expect(read([])).toEqual({
     request: { seed: 99 },
-    ...{ runs: 1, json: false, report: undefined, twice: false, triesMax: 200, help: false },
+    ...{
+      runs: 1,
+      jobs: undefined,
+      json: false,
+      report: undefined,
+      twice: false,
+      triesMax: 200,
+      help: false,
+    },
   });
 });
 
@@ -111,6 +119,7 @@ test.each([
   [["--loss", "1.1"], "a number from 0 to 1"],
   [["--core", "many"], '"all" or "some"'],
   [["--runs", "x"], "--runs takes"],
+  [["--jobs", "0"], "--jobs takes an integer from 1 to"],
   [["--colour"], "There is no option --colour"],
   [["--json=yes"], "There is no option --json"],
   [["--constructor", "1"], "There is no option --constructor"],
@@ -126,7 +135,7 @@ test("the help names every option, every fault and every kind of operation", () 
     if (flag.startsWith("--")) expect(help).toContain(`  ${flag} `);
   }
   for (const kind of [...FAULT_KINDS, ...WORKLOAD_KINDS]) expect(help).toContain(`    ${kind} `);
-  for (const flag of ["--runs", "--json", "--report", "--tries", "--twice", "--help"]) {
+  for (const flag of ["--runs", "--jobs", "--json", "--report", "--tries", "--twice", "--help"]) {
     expect(help).toContain(flag);
   }
 });

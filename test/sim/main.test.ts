@@ -1,7 +1,9 @@
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { expect, test } from "vitest";
 import { parseArguments } from "../../sim/arguments.ts";
 import type { Checker } from "../../sim/checker.ts";
+import { LocalRunner, type Runner, type Surroundings } from "../../sim/jobs.ts";
 import type { MoreCheckers } from "../../sim/jury.ts";
 import { main, type Shell } from "../../sim/main.ts";
 import { drawOptions, type RunOptions } from "../../sim/options.ts";
@@ -24,8 +26,19 @@ async function run(
   const written = { out: "", err: "" };
   const files = new Map<string, string>();
   let nowMs = 0;
+  const around: Surroundings = {
+    nowMs: () => {
+      nowMs += 1;
+      return nowMs;
+    },
+    turn: () => Promise.resolve(),
+    isInterrupted: () => false,
+    create: (options) => new Simulation(options, plant),
+  };
   const status = await main(line.split(" "), {
+    ...around,
     isTerminal: false,
+    cores: 1,
     out: (text) => {
       written.out += text;
     },
@@ -33,14 +46,8 @@ async function run(
       written.err += text;
     },
     seed: () => 77,
-    nowMs: () => {
-      nowMs += 1;
-      return nowMs;
-    },
-    turn: () => Promise.resolve(),
-    isInterrupted: () => false,
     writeFile: (path, text) => void files.set(path, text),
-    create: (options) => new Simulation(options, plant),
+    hire: () => new LocalRunner(around),
     ...shell,
   });
   const lines = (text: string) => text.split("\n").slice(0, -1);
@@ -257,9 +264,83 @@ test("what was found until it was interrupted is printed", async () => {
   expect(failing.status).toBe(1);
 });
 
+/** Whoever is hired gives their first reports only when all have one, and the last one first. */
+function reversing(count: number): () => Runner {
+  const waiting: (() => void)[] = [];
+  return () => ({
+    run: async (options, isTwice) => {
+      const report = { ...simulate(options), isRepeated: isTwice };
+      await new Promise<void>((resolve) => {
+        waiting.unshift(resolve);
+        if (waiting.length === count) for (const answer of waiting) answer();
+      });
+      return report;
+    },
+  });
+}
+
+test("what comes of many seeds does not depend on how many run at a time, nor which end first", async () => {
+  const line = `--seed 1 --runs 4 ${SMALL} --report page.html --tries 0`;
+  const one = await run(line);
+  const four = await run(line, undefined, { cores: 4, hire: reversing(4) });
+  const said = (lines: readonly string[]) => lines.filter((text) => !text.includes("seeds/s"));
+  expect(said(four.out)).toEqual(said(one.out));
+  expect(four.out[1]).toMatch(/^4 of 4 passed in .* seeds\/s, \d+ times real time, 4 jobs\)$/);
+  expect(one.out[1]).toMatch(/, 1 job\)$/);
+  expect(four.files).toEqual(one.files);
+});
+
+test("failures are the same and in the same order however many run at a time", async () => {
+  const line = `${CRASHING} --runs 5 --tries 3 --json`;
+  const one = await run(line, noDeaths);
+  const three = await run(`${line} --jobs 3`, noDeaths);
+  expect(JSON.parse(one.out.join()).failed.length).toBeGreaterThan(1);
+  expect(three.out).toEqual(one.out);
+  expect(three.err.at(-1)).toBe(one.err.at(-1));
+});
+
+test("no more are hired than there are seeds", async () => {
+  let hired = 0;
+  const hire = reversing(3);
+  const { out } = await run(`--seed 1 --runs 3 ${SMALL} --jobs 9`, undefined, {
+    hire: () => {
+      hired += 1;
+      return hire();
+    },
+  });
+  expect(hired).toBe(3);
+  expect(out[1]).toContain("3 jobs");
+});
+
+const program = ["--import", "tsx", "sim/main.ts", "--seed", "4", ...SMALL.split(" ")];
+
+test("several processes come to what one does", () => {
+  const [one, two] = [1, 2].map((jobs) => {
+    const more = ["--runs", "5", "--json", "--jobs", `${jobs}`];
+    return spawnSync(process.execPath, [...program, ...more], { encoding: "utf8" });
+  });
+  expect(two?.status).toBe(0);
+  expect(two?.stderr).toContain(", 2 jobs)");
+  expect(two?.stdout).toBe(one?.stdout);
+  expect(JSON.parse(two?.stdout ?? "").runs).toBe(5);
+});
+
+test("SIGINT stops all processes, and what is known is printed", async () => {
+  const child = spawn(process.execPath, [...program, "--runs", "100000", "--jobs", "2"]);
+  let out = "";
+  child.stdout.on("data", (data) => {
+    out += data;
+  });
+  await once(child.stdout, "data");
+  child.kill("SIGINT");
+  expect((await once(child, "close"))[0]).toBe(130);
+  expect(out).toMatch(/^Stopped after \d+ of 100000 seeds$/m);
+});
+
 test("the command runs as a program, with its output where it belongs", () => {
-  const args = ["--import", "tsx", "sim/main.ts", "--seed", "4", ...SMALL.split(" "), "--json"];
-  const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });
+  const { status, stdout, stderr } = spawnSync(process.execPath, [...program, "--json"], {
+    encoding: "utf8",
+  });
   expect(status).toBe(0);
   expect(stdout.match(/\n/g)).toHaveLength(1);
   expect(JSON.parse(stdout).digest).toBe(

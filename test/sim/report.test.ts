@@ -209,7 +209,7 @@ test("the histogram counts every run once and shows which one the page is of", (
 test("a page of many runs begins with all of them", () => {
   const results = [4, 5, 6].map((seed) => ({ seed, convergenceMs: 100 * seed, violations: [] }));
   const runs: Runs = {
-    ...{ results, asked: 10, repeated: 1, faults: {}, sometimes: {}, virtualMs: 1 },
+    ...{ results, asked: 10, repeated: 1, faults: {}, sometimes: {}, virtualMs: 1, digest: "" },
   };
   const page = reportPage({ report: failed, runs, smallest: { report: failed, tries: 12 } });
   expect(unbalanced(page)).toEqual([]);
