@@ -106,7 +106,7 @@ export function simulate(request: RunRequest): DetailedReport {
 /** A digest as people compare it. */
 export function writeDigest(digest: Hash64): string {
   digest.finish();
-  return [digest.high, digest.low].map((word) => word.toString(16).padStart(8, "0")).join("");
+  return hexOf(digest.high) + hexOf(digest.low);
 }
 
 export class Simulation {
