@@ -41,31 +41,18 @@ export class OverlayChecker {
         .map(({ name }) => name);
       const others = members.filter((name) => name !== peer.name);
       const reachable = others.filter((name) => this.#canLink(peer.name, name, all));
-      const lack = this.#lackOf(peer, members, reachable);
+      const hasOverlay = members.length > this.#meshMax && members.includes(peer.name);
+      const missing = hasOverlay ? missingOf(peer, members, reachable) : undefined;
+      const lack = missing ?? (hasOverlay ? lackOf(peer, members, reachable) : undefined);
       const what = `${lack} of ${members.join()}`;
       const before = this.#lacks.get(peer);
-      const vainMs = VAIN_MS * Math.max(0, others.length - reachable.length - 1);
+      const inVain = missing === undefined ? Math.max(0, others.length - reachable.length - 1) : 0;
       if (lack === undefined) this.#lacks.delete(peer);
       else if (before?.what !== what) this.#lacks.set(peer, { what, since: now });
-      else if (now - before.since > LACK_MS_MAX + vainMs) {
+      else if (now - before.since > LACK_MS_MAX + inVain * VAIN_MS) {
         this.#report("G7", `${peer.name} ${lack}`);
       }
     }
-  }
-
-  #lackOf(
-    peer: SimulatedPeer,
-    members: readonly string[],
-    reachable: readonly string[],
-  ): string | undefined {
-    if (members.length <= this.#meshMax || !members.includes(peer.name)) return undefined;
-    const neighbours = neighboursByRule(peer.name, members);
-    const linked = new Set(peer.links.remotes());
-    const missing = neighbours.find((name) => reachable.includes(name) && !linked.has(name));
-    if (missing !== undefined) return `has no link with its neighbour ${missing}`;
-    const least = Math.min(neighbours.length, reachable.length);
-    const count = members.filter((name) => linked.has(name)).length;
-    return count < least ? `has ${count} links where ${least} are to be had` : undefined;
   }
 
   /** Who comes to a handshake too late, among all that waits there, is as good as cut off. */
@@ -76,6 +63,31 @@ export class OverlayChecker {
     const isCut = (from: string, to: string) => this.#network.cutBetween(from, to) !== undefined;
     return !isCut(a, b) && !isCut(b, a);
   }
+}
+
+/** A neighbour that is dialled, whoever else is not there. */
+function missingOf(
+  peer: SimulatedPeer,
+  members: readonly string[],
+  reachable: readonly string[],
+): string | undefined {
+  const linked = new Set(peer.links.remotes());
+  const missing = neighboursByRule(peer.name, members).find(
+    (name) => reachable.includes(name) && !linked.has(name),
+  );
+  return missing && `has no link with its neighbour ${missing}`;
+}
+
+/** Somebody who would stand in. */
+function lackOf(
+  peer: SimulatedPeer,
+  members: readonly string[],
+  reachable: readonly string[],
+): string | undefined {
+  const linked = new Set(peer.links.remotes());
+  const least = Math.min(neighboursByRule(peer.name, members).length, reachable.length);
+  const count = members.filter((name) => linked.has(name)).length;
+  return count < least ? `has ${count} links where ${least} are to be had` : undefined;
 }
 
 /** Two successors, those 4, 8, 16, ... places on, and everybody who has `self` among these. */

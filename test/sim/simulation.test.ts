@@ -138,7 +138,7 @@ test.each<[rule: string, was: string, request: RunRequest]>([
     {
       ...{ seed: 50_116, peers: 12, meshMax: 6, shards: 1, durationMs: 43_250, delayMsMean: 5 },
       ...{ faults: ["rolling", "slow"], faultEveryMs: 6974, startSpreadMs: 50, diskMs: 0 },
-      ...{ workload: ["documents"], operationEveryMs: 20_736, downing: "off", eraMs: 20_000 },
+      ...{ workload: ["documents"], operationEveryMs: 324, downing: "off", eraMs: 20_000 },
       ...{ isCoreHealed: true, hosts: true },
     },
   ],
