@@ -45,6 +45,8 @@ export interface Intruders {
 
 export class Faults {
   readonly counts: Partial<Record<FaultKind, number>> = {};
+  /** Whether peers were left to a bad fate in the end: no kind of fault that is drawn, and as bad as some. */
+  #hasAbandoned = false;
   readonly #world: World;
   readonly #network: Network;
   readonly #peers: readonly SimulatedPeer[];
@@ -118,9 +120,15 @@ export class Faults {
     }
   }
 
+  /** What has gone wrong so far: kinds of fault, and "abandon". */
+  get struck(): string[] {
+    return [...Object.keys(this.counts), ...(this.#hasAbandoned ? ["abandon"] : [])];
+  }
+
   /** A random state for a peer that is left outside the core, for ever. */
   abandon(peer: SimulatedPeer, core: readonly SimulatedPeer[]): void {
     this.#random = this.#fates;
+    this.#hasAbandoned = true;
     const fate = this.#random.below(4);
     if (fate === 0) peer.kill(this.#random.chance(0.5));
     if (fate === 1) peer.pause();

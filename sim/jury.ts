@@ -61,7 +61,7 @@ export interface JuryOptions {
   /** Who hosts documents, which is told everything, too. */
   readonly documents: Checker;
   readonly now: () => number;
-  /** The kinds of the faults that have struck so far. */
+  /** What has gone wrong so far: kinds of fault, and "abandon" when peers were left to a bad fate. */
   readonly struck: () => readonly string[];
   readonly more: MoreCheckers;
 }

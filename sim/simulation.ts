@@ -147,7 +147,7 @@ export class Simulation {
     this.#documents = documents;
     this.#jury = new Jury({
       ...{ options, network: this.network, now: () => this.world.now, more, documents },
-      struck: () => Object.keys(this.#faults.counts),
+      struck: () => this.#faults.struck,
       report,
     });
     const { calls, coordination, asks, frequencies, live } = this.#jury;

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { FAULT_KINDS, type RunRequest } from "../../sim/options.ts";
+import { FAULT_KINDS, type RunRequest, WORKLOAD_KINDS } from "../../sim/options.ts";
 import { simulate } from "../../sim/simulation.ts";
 import { World } from "../../sim/world.ts";
 
@@ -60,7 +60,10 @@ test.each<[rule: string, was: string, request: RunRequest]>([
   [
     "H3",
     "what went over a duplicate was lost when the other link opened later",
-    { seed: 20, durationMs: 250, faults: ["delay"], workload: [], delayMsMean: 63 },
+    {
+      ...{ seed: 20, peers: 12, durationMs: 250, faults: ["delay"], workload: [], delayMsMean: 63 },
+      ...{ downing: "static-quorum=7", meshMax: 6 },
+    },
   ],
   [
     "C5",
@@ -84,7 +87,7 @@ test.each<[rule: string, was: string, request: RunRequest]>([
     "C5",
     "three peers whose clocks were ahead began again with each other, again and again",
     {
-      ...{ seed: 13_027, faults: ["wipe", "step"], faultEveryMs: 18_612 },
+      ...{ seed: 13_027, durationMs: 47_420, faults: ["wipe", "step"], faultEveryMs: 18_612 },
       workload: ["allocate", "release", "route", "ticks", "registry", "frequencies", "ask"],
     },
   ],
@@ -92,7 +95,7 @@ test.each<[rule: string, was: string, request: RunRequest]>([
     "G4",
     "the end of an exchange came over a link that was closed already, though that waited for the disk",
     {
-      ...{ seed: 30_579, durationMs: 9000, operationEveryMs: 660_480 },
+      ...{ seed: 30_579, peers: 13, meshMax: 4, durationMs: 9000, operationEveryMs: 660_480 },
       ...{ workload: ["live", "documents"], faults: ["ring"], faultEveryMs: 2980 },
     },
   ],
@@ -108,7 +111,8 @@ test.each<[rule: string, was: string, request: RunRequest]>([
     "G4",
     "a newer verdict about an older life was refused, and the earlier one of its accuser was held",
     {
-      ...{ seed: 31_335, shards: 1, durationMs: 15_000, faultEveryMs: 11_822, delayMsMean: 74 },
+      ...{ seed: 31_335, peers: 10, shards: 1, durationMs: 15_000, meshMax: 4 },
+      ...{ faultEveryMs: 11_822, delayMsMean: 74 },
       ...{ faults: ["delay", "narrow", "reset", "wipe", "pause", "clone", "hostile", "reject"] },
       ...{ workload: [], bytesPerMs: 422, eraMs: 86_400_000, hosts: false },
     },
@@ -119,7 +123,15 @@ test.each<[rule: string, was: string, request: RunRequest]>([
     {
       ...{ seed: 36_955, peers: 2, shards: 1, durationMs: 55_250, delayMsMean: 1, diskMs: 0 },
       ...{ faults: "none", operationEveryMs: 242, hosts: true, downing: "majority" },
-      ...{ eraMs: 86_400_000, startSpreadMs: 0, isCoreHealed: false },
+      ...{ eraMs: 86_400_000, startSpreadMs: 0, isCoreHealed: false, workload: WORKLOAD_KINDS },
+    },
+  ],
+  [
+    "A0",
+    "peers that were left alone before anybody had founded were said to have no reason for two clusters",
+    {
+      ...{ seed: 402_540, peers: 4, shards: 1, durationMs: 250, faults: "none", workload: [] },
+      ...{ delayMsMean: 1, diskMs: 0, startSpreadMs: 0, isCoreHealed: true, downing: "majority" },
     },
   ],
   [
