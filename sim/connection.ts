@@ -79,8 +79,11 @@ export class Connection {
     return this.dialler === owner || this.acceptor === owner;
   }
 
-  /** Sends a frame from `side`. The bytes must not be changed afterwards. */
-  send(side: Side, bytes: Uint8Array): void {
+  /**
+   * Sends a frame from `side`. The bytes must not be changed afterwards. `isOnce`: it never arrives twice, as
+   * TCP has it. Frames of a handshake do not, or no link would stand where many are doubled.
+   */
+  send(side: Side, bytes: Uint8Array, isOnce = false): void {
     if (!this.#isOpen) return;
     this.#medium.sent(bytes);
     const direction = this.#directions[side];
@@ -93,7 +96,7 @@ export class Connection {
       direction.isCongested = true;
       this.#ends[side]?.onCongested();
     }
-    const copies = this.#medium.copies();
+    const copies = isOnce ? 1 : this.#medium.copies();
     this.#travel(side, bytes.length, () => this.#deliver(side, bytes, copies));
   }
 

@@ -211,7 +211,7 @@ export class SimulatedLinks implements Owner {
     this.#links.set(id, link);
     connection.attach(side, link);
     const hello = handshake.start();
-    if (hello !== undefined) connection.send(side, hello);
+    if (hello !== undefined) connection.send(side, hello, true);
     const timeoutMs = side === 0 ? peer.options.timings.dialTimeoutMs : HANDSHAKE_TIMEOUT_MS;
     this.#inThisLife(timeoutMs, () => {
       if (link.handshake !== undefined && this.#links.has(id)) connection.terminate(side);
@@ -323,7 +323,7 @@ export class SimulatedLinks implements Owner {
       this.#dialFailed(link, step.code);
       return;
     }
-    if (step.reply) link.connection.send(link.side, step.reply);
+    if (step.reply) link.connection.send(link.side, step.reply, true);
     if (step.type === "wait") return;
     link.handshake = undefined;
     const { remote } = step;

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { FAULT_KINDS, type RunRequest, WORKLOAD_KINDS } from "../../sim/options.ts";
-import { simulate } from "../../sim/simulation.ts";
+import { createSimulation, simulate } from "../../sim/simulation.ts";
 import { World } from "../../sim/world.ts";
 
 const SEEDS = 300;
@@ -35,6 +35,15 @@ test("every kind of fault strikes, and the rare things happen", () => {
   for (const what of rare) expect(sometimes).toContain(what);
   expect(reports.some(({ options, core }) => core.length < options.peers)).toBe(true);
   expect(reports.filter(({ operations }) => operations > 5).length).toBeGreaterThan(40);
+});
+
+test("links stand though all frames come twice: those of a handshake do not, as over no TCP", () => {
+  const simulation = createSimulation({
+    ...{ seed: 500_294, peers: 3, durationMs: 10_000, faults: ["duplicate"], workload: [] },
+    ...{ duplicateProbability: 1, startSpreadMs: 0 },
+  });
+  for (const virtualMs of simulation.steps()) if (virtualMs > 5000) break;
+  expect(simulation.peers.map(({ links }) => links.remotes().length)).toEqual([2, 2, 2]);
 });
 
 test("what is planned for one moment happens in the order of planning", () => {
