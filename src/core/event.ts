@@ -24,6 +24,16 @@ export interface Remote {
   readonly isHosting?: boolean;
   /** Whether it knows of other members of its founding. */
   readonly isAccompanied?: boolean;
+  /** Which link this is among those of its dialler, as both ends know [G7]. */
+  readonly dial?: DialMark;
+}
+
+/** What orders the links of one dialler alike at both ends: these may open in any order. */
+export interface DialMark {
+  /** The dialler's wall clock when it said hello. */
+  readonly wallMs: WallMs;
+  /** Part of its nonce, for those of one moment. */
+  readonly mark: number;
 }
 
 /**

@@ -3,9 +3,13 @@
  *
  * Both ends of a pair may dial at the same moment, and a peer may redial while its old socket lingers.
  * Both ends then keep the same one without talking about it [G7]: the link that the lower name
- * dialled, and of two from one dialler the newer. The other is closed, but listened to until it ends:
+ * dialled, and of two from one dialler the newer. Which of two that were dialled at about the same time is
+ * newer does not follow from when they opened, which is in another order at the other end: it is the one
+ * whose dialler said hello later, and both ends have heard that. The other is closed, but listened to until it ends:
  * what is in flight on it would otherwise be lost until the next exchange.
  */
+import type { DialMark } from "./event.ts";
+import { HANDSHAKE_TIMEOUT_MS } from "./limits.ts";
 import type { Link } from "./link.ts";
 import type { Incarnation, LinkId, PeerName } from "./units.ts";
 
@@ -104,7 +108,7 @@ export class Links {
   }
 
   #keepsNewer(older: Link, newer: Link): boolean {
-    if (older.isDialled === newer.isDialled) return true;
+    if (older.isDialled === newer.isDialled) return !wasDialledBefore(newer, older);
     const dialler = newer.isDialled ? this.#self : newer.remote.name;
     const acceptor = newer.isDialled ? newer.remote.name : this.#self;
     return dialler < acceptor;
@@ -117,4 +121,15 @@ function firstOfEach(links: readonly Link[]): ReadonlyMap<Incarnation, Link> {
     if (!first.has(link.remote.incarnation)) first.set(link.remote.incarnation, link);
   }
   return first;
+}
+
+/** Whether one of two links of a dialler, though it opened later, was dialled before the other. */
+function wasDialledBefore(one: Link, other: Link): boolean {
+  if (one.openedAt - other.openedAt > HANDSHAKE_TIMEOUT_MS) return false; // Whatever clocks say.
+  const [a, b] = [one.remote.dial, other.remote.dial];
+  return a !== undefined && b !== undefined && compareDials(a, b) < 0;
+}
+
+function compareDials(a: DialMark, b: DialMark): number {
+  return a.wallMs - b.wallMs || a.mark - b.mark;
 }

@@ -34,7 +34,7 @@
 import { assert } from "../core/assert.ts";
 import type { Era } from "../core/eras.ts";
 import type { ErrorCode } from "../core/error.ts";
-import type { Remote } from "../core/event.ts";
+import type { DialMark, Remote } from "../core/event.ts";
 import {
   CLUSTER_NAME_LENGTH_MAX,
   HANDSHAKE_FRAME_BYTES_MAX,
@@ -218,14 +218,18 @@ export class Handshake {
     const refusal = this.#judgeProof(fields[PROOF_FIELD], introduction);
     if (refusal !== undefined) return refusal;
     const { remote, version } = introduction;
-    return { type: "open", reply: frame("proof", this.#proof(introduction)), remote, version };
+    const dial = dialMark(this.#identity, this.#nonce);
+    const reply = frame("proof", this.#proof(introduction));
+    return { type: "open", reply, remote: { ...remote, dial }, version };
   }
 
   #takeProof([proof]: readonly unknown[]): HandshakeStep {
     const introduction = this.#introduction;
     assert(introduction !== undefined, "a proof is expected only behind a hello");
-    const { remote, version } = introduction;
-    return this.#judgeProof(proof, introduction) ?? { type: "open", remote, version };
+    const { remote, nonce, version } = introduction;
+    const dial = dialMark(remote, nonce);
+    const refusal = this.#judgeProof(proof, introduction);
+    return refusal ?? { type: "open", remote: { ...remote, dial }, version };
   }
 
   #introduce(kind: "hello" | "welcome"): Uint8Array {
@@ -272,6 +276,12 @@ export class Handshake {
       ? statement(role, link, own, other)
       : statement(role, link, other, own);
   }
+}
+
+/** [G7] What both ends know of a hello, and of no other. */
+function dialMark({ wallMs }: { readonly wallMs: WallMs }, nonce: Uint8Array): DialMark {
+  const mark = nonce.subarray(0, 4).reduce((sum, byte) => 256 * sum + byte, 0);
+  return { wallMs, mark };
 }
 
 /** Where the proof stands among the fields of a welcome. */

@@ -2,7 +2,7 @@
  * What every transport must do, whether its links are sockets or simulated. Run by the tests of each.
  */
 import { describe, expect, test } from "vitest";
-import type { Remote } from "../../src/core/event.ts";
+import type { DialMark, Remote } from "../../src/core/event.ts";
 import type { Delta, Message } from "../../src/core/message.ts";
 import type { Address, LinkId } from "../../src/core/units.ts";
 import type { TransportEffect, TransportEvent } from "../../src/io/websocket-transport.ts";
@@ -70,7 +70,9 @@ async function takeMessages(endpoint: Endpoint, count: number): Promise<Message[
 const remoteOf = ({ identity }: Endpoint): Remote => {
   const { name, incarnation, address, wallMs, founding, era } = identity;
   const { isHosting = false, isAccompanied = false } = identity;
-  return { name, incarnation, address, wallMs, founding, era, isHosting, isAccompanied };
+  const dial: unknown = expect.objectContaining({ mark: expect.any(Number) });
+  const rest = { isHosting, isAccompanied, dial: dial as DialMark };
+  return { name, incarnation, address, wallMs, founding, era, ...rest };
 };
 
 /** Dials `to` from `from` and returns the link's number at both ends. */

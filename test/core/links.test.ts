@@ -1,5 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import type { DialMark, Remote } from "../../src/core/event.ts";
+import { HANDSHAKE_TIMEOUT_MS } from "../../src/core/limits.ts";
 import { Link } from "../../src/core/link.ts";
 import { Links } from "../../src/core/links.ts";
 import { Replica } from "../../src/core/replica.ts";
@@ -9,15 +11,23 @@ const replica = new Replica("x");
 const timings = TIMINGS.lan;
 const MAX_DRIFT_MS = 5000;
 
-function link(self: string, other: string, id: number, isDialled: boolean, wallMs = 0): Link {
-  const remote = {
+function link(
+  self: string,
+  other: string,
+  id: number,
+  isDialled: boolean,
+  wallMs = 0,
+  { dial, openedAt = 0 }: { dial?: DialMark; openedAt?: number } = {},
+): Link {
+  const remote: Remote = {
     name: other,
     incarnation: `${other}1`,
     address: "b:1",
     wallMs,
     founding: undefined,
+    ...(dial && { dial }),
   };
-  return new Link({ id, remote, isDialled, self, replica, timings }, 0, 0);
+  return new Link({ id, remote, isDialled, self, replica, timings }, openedAt, 0);
 }
 
 /** What one end keeps of links that open in this order; each is named by its dialler and number. */
@@ -65,6 +75,42 @@ test("[G7] of any number of dials both ends keep one, the same", () => {
       expect(keptBy("b", interleave(all, atB))).toEqual(kept);
     }),
   );
+});
+
+test("[G7] of any number of dials at once, which open in any order at either end, both keep the same", () => {
+  const dial = fc.record({
+    ...{ dialler: fc.constantFrom<"a" | "b">("a", "b"), wallMs: fc.nat(2), mark: fc.nat() },
+  });
+  const isSame = (one: DialMark, other: DialMark) =>
+    one.wallMs === other.wallMs && one.mark === other.mark;
+  const dials = fc.uniqueArray(dial, { minLength: 1, maxLength: 6, comparator: isSame });
+  const orders = dials.chain((all) => {
+    const order = fc.shuffledSubarray(all, { minLength: all.length });
+    return fc.tuple(order, order);
+  });
+  const keptAt = (self: "a" | "b", all: readonly ({ dialler: string } & DialMark)[]) => {
+    const links = new Links(self);
+    for (const [id, { dialler, ...mark }] of all.entries()) {
+      const more = { dial: mark, openedAt: (id * HANDSHAKE_TIMEOUT_MS) / 6 };
+      links.add(link(self, self === "a" ? "b" : "a", id, dialler === self, 0, more));
+    }
+    return links.open().map(({ remote }) => remote.dial);
+  };
+  fc.assert(
+    fc.property(orders, ([atA, atB]) => {
+      const kept = keptAt("a", atA);
+      expect(kept).toHaveLength(1);
+      expect(keptAt("b", atB)).toEqual(kept);
+    }),
+  );
+});
+
+test("[G7] a link that opens long after another of its dialler is the newer, whatever its clock said", () => {
+  const links = new Links("a");
+  const old = link("a", "b", 1, false, 0, { dial: { wallMs: 9000, mark: 1 } });
+  const redialled = { dial: { wallMs: 5000, mark: 2 }, openedAt: HANDSHAKE_TIMEOUT_MS + 1 };
+  links.add(old);
+  expect(links.add(link("a", "b", 2, false, 0, redialled))).toEqual([old]);
 });
 
 test("[G7] of two links of one dialler the newer stays", () => {

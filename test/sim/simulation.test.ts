@@ -172,6 +172,16 @@ test.each<[rule: string, was: string, request: RunRequest]>([
       ...{ eraMs: 86_400_000, isCoreHealed: true, hosts: false },
     },
   ],
+  [
+    "H3",
+    "of two dials of one peer each end kept another one, and so both ended with what went over them",
+    {
+      ...{ seed: 89, peers: 9, meshMax: 4, shards: 4, durationMs: 15_000, faults: "none" },
+      ...{ workload: ["live", "documents", "ask"], operationEveryMs: 150, delayMsMean: 1 },
+      ...{ diskMs: 0, startSpreadMs: 0, downing: "off", eraMs: 86_400_000 },
+      ...{ isCoreHealed: false, hosts: true },
+    },
+  ],
 ])("[%s] never again: %s", { timeout: PATIENCE_MS }, (_rule, _was, request) => {
   expect(simulate(request).violations).toEqual([]);
 });

@@ -51,9 +51,11 @@ function helloOf(identity: Identity): Uint8Array {
 const welcomeOf = (identity: Identity): Uint8Array =>
   replyOf(new Handshake("acceptor", identity, nonceOf(2)).receive(helloOf(ANNA)));
 
+/** How the other end sees `identity`, on a link that ANNA has dialled. */
 const remoteOf = ({ name, incarnation, address, wallMs, founding, ...more }: Identity) => {
   const { era, isHosting = false, isAccompanied = false } = more;
-  return { name, incarnation, address, wallMs, founding, era, isHosting, isAccompanied };
+  const dial = { wallMs: ANNA.wallMs, mark: 0x01010101 };
+  return { name, incarnation, address, wallMs, founding, era, isHosting, isAccompanied, dial };
 };
 
 /** The elements of a good hello, to be spoilt. */
