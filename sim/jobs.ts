@@ -3,8 +3,8 @@
  *
  * A run is pure, so it does not matter where it runs: its report crosses over as it is. A process that
  * dies is a finding of the run that it had, and the next run gets a new one. These are processes and
- * not threads, since they are as fast, and one that runs out of memory or is killed takes nothing
- * else with it.
+ * not threads: both take the same time of the processor, and a process that runs out of memory or is
+ * killed takes nothing else with it.
  */
 import { type ChildProcess, fork } from "node:child_process";
 import process from "node:process";
