@@ -22,6 +22,8 @@ interface Written {
   readonly shard: string;
   readonly from: string | undefined;
   readonly to: string | undefined;
+  /** Verdicts were written in this step before it: it must be allowed by them. */
+  readonly isAfterVerdicts: boolean;
 }
 
 /** What plans follow from, but for allocations: a change in one of these is a reason to plan anew. */
@@ -36,6 +38,8 @@ export class HostingChecker implements Checker {
   readonly #written = new Map<SimulatedPeer, Written[]>();
   /** By peer, then shard: how often it gave it away since the last reason to plan anew. */
   readonly #given = new Map<SimulatedPeer, Map<string, number>>();
+  /** Peers that have verdicts from the step under way. */
+  readonly #accusing = new Set<SimulatedPeer>();
 
   constructor(report: Report) {
     this.#report = report;
@@ -49,15 +53,20 @@ export class HostingChecker implements Checker {
   }
 
   persisted(peer: SimulatedPeer, maps: readonly MapEntries[]): void {
+    let isAfterVerdicts = false;
     for (const { map, entries } of maps) {
       if (REASONS.has(map)) this.#given.set(peer, new Map());
-      if (map === ALLOCATIONS) for (const entry of entries) this.#seen(peer, entry);
+      if (map === VERDICTS) isAfterVerdicts = true;
+      if (map !== ALLOCATIONS) continue;
+      for (const entry of entries) this.#seen(peer, entry, isAfterVerdicts);
     }
+    if (isAfterVerdicts) this.#accusing.add(peer);
   }
 
   stepped(peer: SimulatedPeer, event: MachineEvent): void {
     const written = this.#written.get(peer) ?? [];
     if (written.length > 0) this.#written.set(peer, []);
+    const isAccusing = this.#accusing.delete(peer);
     const request = event.type === "called" ? event.request : undefined;
     // Where hosts hand over, who gives what a user moves is another peer, later.
     if (request?.type === "allocate") {
@@ -73,14 +82,17 @@ export class HostingChecker implements Checker {
     // Who leaves counts no longer once it has given its shards away.
     const isLeft = peer.machine?.view.membership.get(peer.name)?.status === "left";
     if (written.length === 0 || isLeft) return;
-    if (peer.options.downing !== "off" && !isBeforeNews(event)) this.#judgeSide(peer);
+    const isBeforeVerdicts = isAccusing && written.every((move) => !move.isAfterVerdicts);
+    if (peer.options.downing === "off" || isBeforeVerdicts || isBeforeNews(event)) return;
+    this.#judgeSide(peer);
   }
 
-  #seen(peer: SimulatedPeer, { key: shard, value, writer }: Entry): void {
+  #seen(peer: SimulatedPeer, { key: shard, value, writer }: Entry, isAfterVerdicts: boolean): void {
     const regions = this.#regions.get(peer);
     const [from, to] = [regions?.get(shard), regionOf(value)];
     regions?.set(shard, to);
-    if (writer === peer.machine?.incarnation) this.#written.get(peer)?.push({ shard, from, to });
+    if (writer !== peer.machine?.incarnation) return;
+    this.#written.get(peer)?.push({ shard, from, to, isAfterVerdicts });
   }
 
   #judge(peer: SimulatedPeer, { shard, from, to }: Written): void {

@@ -8,7 +8,7 @@ import { ResourcesChecker } from "../../sim/checkers/resources.ts";
 import { SuspicionsChecker } from "../../sim/checkers/suspicions.ts";
 import type { SimulatedPeer } from "../../sim/peer.ts";
 import type { CallRequest } from "../../src/core/event.ts";
-import type { Entry, Message } from "../../src/core/message.ts";
+import type { Entry, MapEntries, Message } from "../../src/core/message.ts";
 import { NO_ERA } from "../../src/core/message.ts";
 import { alive, entry, maps, opened, peerOf, received, rulesOf } from "./shown-peers.ts";
 
@@ -312,4 +312,31 @@ test("[F9] a side without a majority that allocates is found", () => {
   expect(allocating({ b: "dead" }, "a", "a")).toEqual([]); // Half, with the lowest name.
   expect(allocating({ b: "dead", c: "dead" }, "a", "a")).toEqual(["F9"]);
   expect(allocating({ A: "dead" }, "a", "a")).toEqual(["F9"]); // Half, without it.
+});
+
+test("[F9] what was written before the verdicts of the same step was allowed, and not what came after", () => {
+  const verdict = {
+    key: "b/a",
+    value: ["dead", 1, "b", "a", "silent", null],
+    time: 2,
+    writer: "a",
+  };
+  const verdicts = { map: "verdicts", entries: [verdict] };
+  const show = (...order: readonly MapEntries[]): string[] => {
+    const a = seeing({ b: "dead", c: "dead" });
+    return rulesOf(
+      (report) => new HostingChecker(report),
+      (checker) => {
+        checker.booted(a);
+        checker.persisted(a, allocated(1, "a", "b"));
+        checker.stepped(a, { type: "woken" });
+        checker.persisted(a, order);
+        checker.stepped(a, { type: "woken" });
+      },
+    );
+  };
+  const write = allocated(2, "a", "a")[0] as MapEntries;
+  expect(show(write, verdicts)).toEqual([]);
+  expect(show(verdicts, write)).toEqual(["F9"]);
+  expect(show(write)).toEqual(["F9"]);
 });

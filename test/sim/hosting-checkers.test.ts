@@ -4,6 +4,7 @@ import { FencesChecker } from "../../sim/checkers/fences.ts";
 import type { SimulatedPeer } from "../../sim/peer.ts";
 import type { AskOutcome } from "../../src/core/effect.ts";
 import type { HostTask } from "../../src/core/host-task.ts";
+import { TIMINGS } from "../../src/core/timings.ts";
 import { peerOf, rulesOf } from "./shown-peers.ts";
 
 const done: AskOutcome = { ok: true, body: new Uint8Array() };
@@ -21,10 +22,13 @@ function region(name: string, owner = name, writer = name): SimulatedPeer {
   return Object.assign(peer, { state: "up", slowMs: 0 });
 }
 
-function handle(entity = "e", writer = "a"): Extract<HostTask, { type: "handle" }> {
-  const common = { shard: "s", token: 5, writer, entity, from: "b", body: new Uint8Array() };
+function handle(entity = "e", writer = "a", token = 5): Extract<HostTask, { type: "handle" }> {
+  const common = { shard: "s", token, writer, entity, from: "b", body: new Uint8Array() };
   return { type: "handle", work: 1, ...common };
 }
+
+/** Of a peer with a disk what is carried out is not compared with its table. */
+const LATE = { timings: TIMINGS.lan, diskMs: 1 };
 
 const found = (show: (checker: AsksChecker, at: (ms: number) => void) => void): string[] => {
   let now = 0;
@@ -65,7 +69,8 @@ test("[I11] a message that is handled after its sender was told that it is not i
 
 test("[H3] messages out of order are found, senders that hear nothing, and codes that mean nothing", () => {
   const a = region("a");
-  const order = (...handled: number[]) =>
+  const order = (...handled: number[]) => ordered(handled, [5, 5]);
+  const ordered = (handled: readonly number[], tokens: readonly number[]) =>
     found((checker) => {
       for (const ask of [0, 1]) {
         checker.ask(a, "s", "e", 100);
@@ -80,8 +85,14 @@ test("[H3] messages out of order are found, senders that hear nothing, and codes
         } as const;
         checker.stepped(a, event);
       }
-      for (const ask of handled) checker.handled(a, handle(), ask);
+      for (const [index, ask] of handled.entries()) {
+        const task = handle("e", "b", tokens[index]);
+        checker.handled(Object.assign(region("a", "a", "b"), { options: LATE }), task, ask);
+      }
     });
+  // Whoever still serves under an earlier token has another past.
+  expect(ordered([1, 0], [6, 5])).toEqual([]);
+  expect(ordered([1, 0], [5, 6])).toEqual(["H3"]);
   expect(order(0, 1)).toEqual([]);
   expect(order(1, 0)).toEqual(["H3"]);
   const silence = (ms: number) =>
