@@ -105,7 +105,7 @@ export class Giving {
     }
     state.warn("HANDOFF_TIMEOUT", `"${record.shard}" stays with this region: ${why}`);
     this.keep(record, this.#shards.confirm(record.shard));
-    state.membersChanged = true; // So that somebody else may get it.
+    state.returned.push(record.shard);
   }
 
   /** Serves on, under an entry that has been written. */

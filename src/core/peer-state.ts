@@ -132,6 +132,8 @@ export class PeerState {
   isStale = false;
   /** This peer is handing its shards over, and will say goodbye then. */
   isLeaving = false;
+  /** Shards that were given away and have stayed after all, until the planner has looked at them. */
+  returned: ShardId[] = [];
   /** Shards whose entries have changed, until hosting and routers have looked at them. */
   touched: ShardId[] = [];
   #effects: Effect[] = [];

@@ -6,8 +6,9 @@
  * region waits until the members have stood still for a moment; only the shards of members that are
  * gone for good are claimed at once, since every millisecond counts and nobody else holds them.
  *
- * A plan is made anew when members change or somebody asks for it, until it has nothing left to do. Then the planner rests, so
- * that it does not undo what people allocate by hand. Orphans wake it at any time [A2].
+ * A plan is made anew when members change or somebody asks for it, until it has nothing left to do. Then
+ * the planner rests, so that it does not undo what people allocate by hand. Orphans wake it at any time
+ * [A2], and so does a handoff that it began and that comes to nothing: the plan is not carried out yet.
  *
  * While a member is suspected, or dead but not removed, nobody knows whose shards are whose, and
  * nothing moves between regions.
@@ -67,6 +68,7 @@ export class Planner {
       this.wake();
       this.#given.clear();
     }
+    if (state.returned.splice(0).some((shard) => this.#given.has(shard))) this.wake();
     if (!state.isReady || state.isStale) return; // [A9] What it missed may be its own removal.
     const { now } = state;
     if (state.orphaned || now >= this.#claimAt) {

@@ -354,3 +354,36 @@ test("[L4] a strategy that wants a shard back and forth moves it a few times, an
   region.settle(10_000);
   expect(region.settle(10_000 + SETTLE_MS)).toHaveLength(2);
 });
+
+test("[A3, H4] a shard that the plan gave away and that stayed after all is planned anew, a few times", () => {
+  const region = new Region("a", 2);
+  for (const name of ["a", "b"]) region.row(name);
+  region.hold("aa");
+  region.settle(0);
+  let now = 0;
+  for (let round = 1; round <= 4; round += 1) {
+    now += SETTLE_MS;
+    expect(region.settle(now)).toHaveLength(1);
+    region.settle(now + SETTLE_MS); // Nothing is left to do, and the planner rests.
+    expect(region.planner.deadline()).toBe(Number.POSITIVE_INFINITY);
+    region.hold("aa");
+    region.state.returned.push("shard-0", "shard-1");
+    now += 10_000;
+    region.settle(now);
+  }
+  expect(region.settle(now + SETTLE_MS)).toEqual([]);
+  expect(region.planner.deadline()).toBe(Number.POSITIVE_INFINITY);
+});
+
+test("[A3] a shard that people gave away and that stayed after all wakes no planner", () => {
+  const region = new Region("a", 2);
+  for (const name of ["a", "b"]) region.row(name);
+  region.hold("ab");
+  region.settle(0);
+  region.settle(SETTLE_MS);
+  region.hold("aa"); // Somebody wants both here.
+  region.state.returned.push("shard-0");
+  region.settle(10_000);
+  expect(region.state.returned).toEqual([]);
+  expect(region.planner.deadline()).toBe(Number.POSITIVE_INFINITY);
+});

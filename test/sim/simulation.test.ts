@@ -182,6 +182,15 @@ test.each<[rule: string, was: string, request: RunRequest]>([
       ...{ isCoreHealed: false, hosts: true },
     },
   ],
+  [
+    "A5",
+    "a handoff that the plan had begun came to nothing, and nobody planned on",
+    {
+      ...{ seed: 69, peers: 3, shards: 3, durationMs: 3750, faults: "none", workload: [] },
+      ...{ delayMsMean: 1, diskMs: 0, startSpreadMs: 0, downing: "off", meshMax: 4 },
+      ...{ eraMs: 86_400_000, isCoreHealed: false, hosts: true },
+    },
+  ],
 ])("[%s] never again: %s", { timeout: PATIENCE_MS }, (_rule, _was, request) => {
   expect(simulate(request).violations).toEqual([]);
 });
