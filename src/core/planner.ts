@@ -44,6 +44,9 @@ export class Planner {
   /** What this region has given away for the present reason. */
   readonly #given = new Map<ShardId, number>();
 
+  /** Shards whose last way from here a plan began, whatever has been a reason to plan since. */
+  readonly #begun = new Set<ShardId>();
+
   /** Why no plan was made the last time; undefined when one was. */
   #why: string | undefined;
 
@@ -68,7 +71,8 @@ export class Planner {
       this.wake();
       this.#given.clear();
     }
-    if (state.returned.splice(0).some((shard) => this.#given.has(shard))) this.wake();
+    const returned = state.returned.splice(0).filter((shard) => this.#begun.delete(shard));
+    if (returned.length > 0) this.wake();
     if (!state.isReady || state.isStale) return; // [A9] What it missed may be its own removal.
     const { now } = state;
     if (state.orphaned || now >= this.#claimAt) {
@@ -145,7 +149,11 @@ export class Planner {
       this.#noticeFailure("the strategy moves shards back and forth"); // [L4]
       return false;
     }
+    for (const shard of this.#begun) {
+      if (view.regionFor(shard) !== options.name) this.#begun.delete(shard); // It has arrived.
+    }
     for (const { shard, to } of own) {
+      this.#begun.add(shard);
       this.#given.set(shard, (this.#given.get(shard) ?? 0) + 1);
       this.#give(shard, to);
     }

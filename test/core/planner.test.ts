@@ -375,6 +375,21 @@ test("[A3, H4] a shard that the plan gave away and that stayed after all is plan
   expect(region.planner.deadline()).toBe(Number.POSITIVE_INFINITY);
 });
 
+test("[A3, H4] that the members change meanwhile does not make a shard that stayed one that people moved", () => {
+  const region = new Region("a", 2);
+  for (const name of ["a", "b"]) region.row(name);
+  region.hold("aa");
+  region.settle(0);
+  expect(region.settle(SETTLE_MS)).toHaveLength(1);
+  region.state.membersChanged = true;
+  region.settle(2 * SETTLE_MS);
+  region.settle(3 * SETTLE_MS); // Nothing is left to do, and the planner rests.
+  region.hold("aa");
+  region.state.returned.push("shard-0", "shard-1");
+  region.settle(10_000);
+  expect(region.settle(10_000 + SETTLE_MS)).toHaveLength(1);
+});
+
 test("[A3] a shard that people gave away and that stayed after all wakes no planner", () => {
   const region = new Region("a", 2);
   for (const name of ["a", "b"]) region.row(name);
