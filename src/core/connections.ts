@@ -181,7 +181,19 @@ export class Connections {
     // Who closes without leaving has said why, but not goodbye.
     const isExplained = event.clean && event.code !== "CLOSED";
     if (isExplained || links.to(remote.incarnation) !== undefined) return;
+    this.#excuse(link);
     this.#inquests.lost(remote.name, remote.incarnation); // [F5]
+  }
+
+  /**
+   * [F2] A link that ends before its next sign of life was due is no silence, however rare these were: the
+   * other end counts as heard when it would have been by a monitor.
+   */
+  #excuse({ detector, remote }: Link): void {
+    const { liveness, now, timings } = this.#state;
+    const isSilent = now - detector.heardAt >= detector.limitMs;
+    if (isSilent || liveness.isSuspect(remote.name)) return;
+    liveness.heard(remote.name, now - timings.heartbeatMs);
   }
 
   /** [G10] It would bring the same again. */

@@ -164,6 +164,18 @@ test("[F2] a member that is heard rarely is not missed before its time", () => {
   expect(given(hearing(driven, 3200, 2))).toEqual([1]);
 });
 
+test("[F2] a member that is heard rarely, and whose link ends before the next sign of life, is not missed yet", () => {
+  const asksAfterLoss = (ms: number): string[] => {
+    const driven = founded("b", "c");
+    driven.receive(1, { type: "pulse", heardMs: 0, everyMs: 2000, asks: false });
+    hearing(driven, 1900, 2);
+    driven.step({ type: "link-closed", link: 1, clean: false });
+    return typesTo(hearing(driven, 1900 + ms, 2), 2).filter((type) => type === "inquiry");
+  };
+  expect(asksAfterLoss(T.silenceMs - T.heartbeatMs - 100)).toEqual([]);
+  expect(asksAfterLoss(T.silenceMs)).toEqual(["inquiry"]);
+});
+
 test("[F4] a suspicion ends sooner when others confirm it, and never sooner than at once", () => {
   const deadAfter = (...accusers: string[]): number => {
     const driven = founded("b", "c", "d", "e");
