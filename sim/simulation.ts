@@ -303,7 +303,7 @@ export class Simulation {
     const isWhole = core.length === this.peers.length;
     for (let settledAt: number | undefined; ; ) {
       this.#faults.restart(core);
-      const reason = this.#jury.agreement.unsettled(core, isWhole);
+      const reason = this.#jury.agreement.unsettled(core, isWhole, this.peers);
       settledAt = reason === undefined ? (settledAt ?? world.now) : undefined;
       const restedFrom = isWhole ? settledAt : healedAt;
       if (settledAt !== undefined && world.now - (restedFrom ?? healedAt) >= REST_MS) {

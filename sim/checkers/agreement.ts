@@ -31,10 +31,16 @@ export class AgreementChecker implements Checker {
   /**
    * Why `peers`, which are all that work, have not settled yet; undefined when they have. With
    * `isWhole` there is nobody else; otherwise others are in trouble for ever, and keep writing as
-   * long as somebody hears them, so that only what users see must be equal.
+   * long as somebody hears them, so that only what users see must be equal. `all` are those that there are.
    */
-  unsettled(peers: readonly SimulatedPeer[], isWhole: boolean): string | undefined {
+  unsettled(
+    peers: readonly SimulatedPeer[],
+    isWhole: boolean,
+    all: readonly SimulatedPeer[] = peers,
+  ): string | undefined {
     const [first] = peers;
+    const isOutvoted = (peer: SimulatedPeer): boolean => !isWhole && isMisled(peer, all);
+    const serving = peers.find((peer) => !isOutvoted(peer))?.machine;
     const { machine, summary } = first ?? {};
     if (first === undefined || machine === undefined || summary === undefined) {
       return "the first peer is down";
@@ -44,15 +50,16 @@ export class AgreementChecker implements Checker {
       if (other === undefined) return `${peer.name} is down`;
       if (other.table !== summary.table) return `${peer.name} has another table`;
       const isReady = peer.machine?.isReady;
-      if (isReady !== machine.isReady || (isWhole && !isReady)) {
-        return `${peer.name} is not ready: ${peer.machine?.status().why}`;
+      if (!isOutvoted(peer) && isReady !== serving?.isReady) {
+        return `${peer.name} is ${isReady ? "" : "not "}ready: ${peer.machine?.status().why}`;
       }
       if (!isWhole) continue;
+      if (!isReady) return `${peer.name} is not ready: ${peer.machine?.status().why}`;
       if (other.replica !== summary.replica) return `${peer.name} has another replica`;
       if (other.view !== summary.view) return `${peer.name} has another view`;
       if (other.alive !== peers.length) return `${peer.name} counts ${other.alive}`;
     }
-    return machine.isReady ? unplaced(first, peers, isWhole) : undefined;
+    return serving?.isReady ? unplaced(first, peers, isWhole) : undefined;
   }
 
   /** [I8, I10] Equal names exactly for equal content; equal views route alike. */
@@ -101,6 +108,18 @@ export class AgreementChecker implements Checker {
   settled(peers: readonly SimulatedPeer[]): void {
     this.compare(peers);
   }
+}
+
+/**
+ * [C5] Whether the clocks of most peers that a peer hears are far from its own. Where those that are outside
+ * the core are wrong for ever, it may be right and has no way to know: it stops, and so it should.
+ */
+function isMisled(peer: SimulatedPeer, all: readonly SimulatedPeer[]): boolean {
+  const heard = new Set(peer.links.remotes());
+  const others = all.filter((other) => other !== peer && heard.has(other.name));
+  const { maxDriftMs } = peer.options.timings;
+  const far = others.filter(({ wallMs }) => Math.abs(wallMs - peer.wallMs) > maxDriftMs);
+  return 2 * far.length > others.length;
 }
 
 /** [L2] A shard without a region that lives. */

@@ -115,6 +115,19 @@ test("[I6, L1] every kind of disagreement keeps peers from having settled", () =
   expect(checker.unsettled([peerOf("a", { regions }), dead], true)).toContain("down");
 });
 
+test("[C5, L3] who hears mostly clocks that are far from its own may stop, as long as these are outside", () => {
+  const regions = { s0: "a", s1: "b" };
+  const unsettled = (outsideMs: number, isWhole = false) => {
+    const b = peerOf("b", { regions, heard: ["a", "x", "y"], status: { ready: false } });
+    const core = [peerOf("a", { regions, heard: ["b"] }), b];
+    const outside = ["x", "y"].map((name) => peerOf(name, { wallMs: outsideMs }));
+    return new AgreementChecker(() => {}).unsettled(core, isWhole, [...core, ...outside]);
+  };
+  expect(unsettled(3_600_000)).toBeUndefined();
+  expect(unsettled(0)).toContain("b is not ready");
+  expect(unsettled(3_600_000, true)).toContain("b is not ready");
+});
+
 const dead = { name: "b", machine: undefined } as unknown as SimulatedPeer;
 
 test("[I6] an entry that one peer held and another lacks is found", () => {

@@ -17,6 +17,8 @@ export interface Shown {
   readonly clockTime?: number;
   readonly wallMs?: number;
   readonly links?: number;
+  /** Names of those whom links lead to. */
+  readonly heard?: readonly string[];
 }
 
 /** The one between any two of them. */
@@ -58,7 +60,12 @@ export function peerOf(name: string, shown: Shown = {}): SimulatedPeer {
     },
   };
   const options = { timings: TIMINGS.lan, join: ["x:1"], diskMs: 0, downing: "majority" };
-  const links = { openCount: shown.links ?? 0, isOpen: () => true, connectionOf: () => CONNECTION };
+  const links = {
+    openCount: shown.links ?? 0,
+    isOpen: () => true,
+    connectionOf: () => CONNECTION,
+    remotes: () => shown.heard ?? [],
+  };
   const clocks = { now: 0, wallMs: shown.wallMs ?? 0 };
   const { fingerprint: table, viewId: view, replica } = status;
   const summary = { table, view, replica, alive: (status.members as { alive: number }).alive };

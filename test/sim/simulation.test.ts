@@ -136,6 +136,15 @@ test.each<[rule: string, was: string, request: RunRequest]>([
     },
   ],
   [
+    "L3",
+    "one of two that were healed heard two whose clocks were an hour off for ever, and was to serve",
+    {
+      ...{ seed: 40_160, peers: 8, shards: 1, durationMs: 37_250, faults: ["hour"], workload: [] },
+      ...{ faultEveryMs: 558, delayMsMean: 1, diskMs: 0, downing: "majority", meshMax: 2 },
+      ...{ startSpreadMs: 6000, isCoreHealed: true, eraMs: 86_400_000, hosts: false },
+    },
+  ],
+  [
     "A0",
     "peers that were left alone before anybody had founded were said to have no reason for two clusters",
     {
