@@ -29,10 +29,10 @@ export class Neighbours {
   /** How many dials of an address have failed in a row. */
   readonly #failures: (address: Address) => number;
   /**
-   * Until when those are passed over that did not answer: dials of whom nobody wants are forgotten, and two
-   * that cannot be linked would stand in for each other in turn.
+   * Until when those are passed over that were to stand in and did not answer: dials of whom nobody wants
+   * are forgotten, and two that cannot be linked would stand in for each other in turn.
    */
-  readonly #passedOver = new Map<Address, Instant>();
+  readonly #passedOver = new Map<PeerName, Instant>();
   #wanted: ReadonlySet<PeerName> = new Set();
   /** Those that this peer looked after when it last looked. */
   #watched: ReadonlySet<PeerName> = new Set();
@@ -76,8 +76,7 @@ export class Neighbours {
   refresh(): Map<Address, Wish> {
     const { view, links, overlay } = this.#state;
     const linked = links.names();
-    this.#reconsider();
-    this.#wanted = overlay.wanted((name) => linked.has(name) || this.#canBeDialled(name));
+    this.#wanted = overlay.isMesh ? overlay.neighbours() : this.#choose(linked);
     this.#watch();
     this.#missing = 0;
     const wishes = new Map<Address, Wish>();
@@ -113,23 +112,28 @@ export class Neighbours {
     wishes.set(row.address, { delayMs });
   }
 
-  #canBeDialled(name: PeerName): boolean {
-    const { view, now, timings } = this.#state;
-    const address = view.membership.get(name)?.row.address;
-    if (address === undefined || this.#passedOver.has(address)) return false;
-    if (this.#failures(address) < FAILURES_MAX) return true;
-    this.#passedOver.set(address, now + timings.redialIdleMs);
-    return false;
+  /** [G7] The neighbours, and who stands in for those that cannot be linked. */
+  #choose(linked: ReadonlySet<PeerName>): ReadonlySet<PeerName> {
+    const { overlay, now, timings } = this.#state;
+    const neighbours = overlay.neighbours();
+    const canLink = (name: PeerName) => linked.has(name) || this.#canBeDialled(name);
+    for (const [name, until] of this.#passedOver) {
+      if (until <= now || linked.has(name)) this.#passedOver.delete(name);
+    }
+    for (const name of this.#wanted) {
+      if (neighbours.has(name) || this.#passedOver.has(name) || canLink(name)) continue;
+      this.#passedOver.set(name, now + timings.redialIdleMs);
+    }
+    const wanted = overlay.wanted((name) => canLink(name) && !this.#passedOver.has(name));
+    const missing = [...neighbours].filter((name) => !canLink(name)).length;
+    // Who did not answer may do so by now: better than nobody.
+    if (wanted.size < neighbours.size + missing) this.#passedOver.clear();
+    return wanted;
   }
 
-  /** Passes nobody over who is linked by now, or may answer again. */
-  #reconsider(): void {
-    if (this.#passedOver.size === 0) return;
-    const { links, now } = this.#state;
-    for (const { remote } of links.open()) this.#passedOver.delete(remote.address);
-    for (const [address, until] of this.#passedOver) {
-      if (until <= now) this.#passedOver.delete(address);
-    }
+  #canBeDialled(name: PeerName): boolean {
+    const address = this.#state.view.membership.get(name)?.row.address;
+    return address !== undefined && this.#failures(address) < FAILURES_MAX;
   }
 
   /** [F2] Nobody was obliged to be heard before it was a neighbour. */

@@ -91,6 +91,20 @@ test("[G7] who would stand in and does not answer either is passed over, and not
   expect(linksOf(cluster, "p3")).toEqual(neighbours);
 });
 
+test("[G7] where nobody is left to stand in, those that were passed over are asked again", () => {
+  const cluster = twenty();
+  cluster.run(LINGER_MS);
+  const neighbours = neighboursOf("p3");
+  const [first = ""] = neighbours;
+  const others = NAMES.filter((name) => name !== "p3" && !neighbours.includes(name));
+  cluster.cut("p3", [first, ...others].join(" "));
+  cluster.run(20_000); // Everybody has been tried in vain.
+  cluster.heal();
+  cluster.cut("p3", first);
+  cluster.run(6000);
+  expect(linksOf(cluster, "p3").length).toBeGreaterThanOrEqual(neighbours.length);
+});
+
 test("[G1] beyond a full mesh a change is with everybody at once, whoever makes it", () => {
   const cluster = twenty();
   cluster.run(LINGER_MS);

@@ -182,6 +182,15 @@ test.each<[rule: string, was: string, request: RunRequest]>([
     },
   ],
   [
+    "G7",
+    "a member that came back was passed over for the dials that it had not answered while it was dead",
+    {
+      ...{ seed: 300_910, peers: 12, meshMax: 2, shards: 1, durationMs: 49_500, delayMsMean: 1 },
+      ...{ faults: ["swizzle"], faultEveryMs: 37_947, workload: [], startSpreadMs: 0, diskMs: 0 },
+      ...{ downing: "static-quorum=7", eraMs: 86_400_000, isCoreHealed: true, hosts: false },
+    },
+  ],
+  [
     "H3",
     "of two dials of one peer each end kept another one, and so both ended with what went over them",
     {
