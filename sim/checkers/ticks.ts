@@ -6,11 +6,21 @@
  * phase; a phase that ends without one of them has not counted participants but something else.
  */
 import type { Change } from "../../src/core/effect.ts";
+import { compareStamps } from "../../src/core/lww-map.ts";
 import { PROGRESS } from "../../src/core/tick-view.ts";
+import type { Stamp } from "../../src/core/units.ts";
 import type { Checker, Report } from "../checker.ts";
 import type { SimulatedPeer } from "../peer.ts";
 
 type TickChange = Extract<Change, { type: "tick" }>;
+
+/** What a life of a peer was told last, and the definition that its tick had when it was told of first. */
+interface Told {
+  readonly life: number;
+  readonly last: TickChange;
+  readonly index: number;
+  readonly identity: Stamp | undefined;
+}
 
 /** The order of what may be told of one tick. */
 const STATES = ["running", "aborted", "complete"];
@@ -19,8 +29,7 @@ export class TicksChecker implements Checker {
   readonly #report: Report;
   /** `tick phase shard` of every completion that was sent. */
   readonly #attempted = new Set<string>();
-  /** What each life of a peer was told last, and the ticks that were complete. */
-  readonly #told = new Map<SimulatedPeer, { life: number; last?: TickChange; index: number }>();
+  readonly #told = new Map<SimulatedPeer, Told>();
   /** By peer and life: the ticks of which it was told that they are complete, in that order. */
   readonly #complete = new Map<string, number[]>();
   /** Whether nothing has gone wrong in the whole run. */
@@ -72,21 +81,27 @@ export class TicksChecker implements Checker {
 
   /** [B7] Numbers only grow, and of one tick it is told how it goes on, and never back. */
   #compareOrder(peer: SimulatedPeer, change: TickChange): void {
-    const known = this.#told.get(peer);
     const definition = peer.machine?.view.ticks.definition(change.tick);
     const index = definition?.phases.indexOf(change.phase) ?? 0;
-    const last = known?.life === peer.lives ? known.last : undefined;
-    this.#told.set(peer, { life: peer.lives, last: change, index });
-    if (last === undefined || known === undefined) return;
+    const told = this.#told.get(peer);
+    const known = told?.life === peer.lives ? told : undefined;
+    const isAnother =
+      known?.last.tick === change.tick && isLater(definition?.identity, known.identity);
+    const isSame = known?.last.tick === change.tick && !isAnother;
+    const identity = isSame ? known.identity : definition?.identity;
+    this.#told.set(peer, { life: peer.lives, last: change, index, identity });
+    if (known === undefined) return;
+    const { last } = known;
     const steps = [
       change.tick - last.tick,
       STATES.indexOf(change.state) - STATES.indexOf(last.state),
       index - known.index,
     ];
     const step = steps.find((difference) => difference !== 0) ?? 0;
-    // A tick that was started anew begins again [B6].
-    const isAnew = change.tick === last.tick && last.state !== "complete" && index <= known.index;
-    if (step < 0 && !isAnew) {
+    // A tick that was started anew begins again, also where the other has ended [B6]. What is told after a
+    // write to a disk may be of a definition that has been replaced by now.
+    const isAnew = isSame && last.state !== "complete" && index <= known.index;
+    if (step < 0 && !isAnother && !isAnew) {
       const texts = [last, change].map(({ tick, phase, state }) => `${tick} ${phase} ${state}`);
       this.#report("B7", `${peer.name} was told of ${texts.join(", then of ")}`);
     }
@@ -130,4 +145,8 @@ export class TicksChecker implements Checker {
       this.#report("B2", `${name} waits for ${pending.join()}, ${rowsSay}`);
     }
   }
+}
+
+function isLater(a: Stamp | undefined, b: Stamp | undefined): boolean {
+  return a !== undefined && b !== undefined && compareStamps(a, b) > 0;
 }

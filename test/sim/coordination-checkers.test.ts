@@ -66,6 +66,31 @@ test("[B7] ticks that are told of in another order, or taken back, are found", (
   expect(show(told(1, "act", "complete"), told(1, "act", "aborted"))).toEqual(["B7"]);
 });
 
+test("[B6, B7] a tick that another peer started anew may begin again when it was complete, and only then", () => {
+  const show = (isAnew: boolean) => {
+    const driven = ticking();
+    const peer = shown("a", driven);
+    return ticks((checker) => {
+      for (const shard of ["shard-0", "shard-1"]) {
+        for (const phase of PHASES) checker.attempted(shard, phase, 1);
+      }
+      checker.changed(peer, told(1, "act", "complete"));
+      const participants = ["shard-0"];
+      const value = encodeDefinition({
+        tick: 1,
+        phases: ["act"],
+        participants,
+        phaseTimeoutMs: 50,
+      });
+      const later = { key: "1", value, time: at(6), writer: life("b") };
+      if (isAnew) driven.delta(1, "ticks", later);
+      checker.changed(peer, told(1, "act", "running"));
+    });
+  };
+  expect(show(true)).toEqual([]);
+  expect(show(false)).toEqual(["B7"]);
+});
+
 test("[B7] a tick that only some hear of is found where nothing has gone wrong", () => {
   const [a, b] = [shown("a", ticking()), shown("b", ticking())];
   const show = (isCalm: boolean) =>

@@ -209,6 +209,16 @@ test.each<[rule: string, was: string, request: RunRequest]>([
       ...{ eraMs: 86_400_000, isCoreHealed: false, hosts: true },
     },
   ],
+  [
+    "B7",
+    "a complete tick was told of anew by the definition of another side, whose phases were fewer",
+    {
+      ...{ seed: 401_933, peers: 2, shards: 1, durationMs: 12_250, faults: ["oneway", "reject"] },
+      ...{ faultEveryMs: 40_420, workload: ["ticks"], operationEveryMs: 15, delayMsMean: 1 },
+      ...{ diskMs: 0, downing: "off", eraMs: 86_400_000, meshMax: 32, startSpreadMs: 0 },
+      ...{ isCoreHealed: false, hosts: false },
+    },
+  ],
 ])("[%s] never again: %s", { timeout: PATIENCE_MS }, (_rule, _was, request) => {
   expect(simulate(request).violations).toEqual([]);
 });
