@@ -117,6 +117,20 @@ test("[B7] a partition in the middle of a phase: the majority goes on, the other
   }
 });
 
+test("[B6, B7] with downing off both sides complete a tick, and one of them hears of the other's, too", () => {
+  const cluster = new Cluster("a b", { downing: "off" }).settled();
+  cluster.cut("a", "b");
+  const isTaken = (name: string) =>
+    [...cluster.table(name).values()].every((region) => region === name);
+  cluster.runUntil(() => isTaken("a") && isTaken("b"), 30_000);
+  cluster.run(1000);
+  for (const name of ["a", "b"]) runTick(cluster, name, 1);
+  cluster.heal();
+  cluster.runUntil(() => cluster.isEqual, 10_000);
+  expect(ticksOf(cluster, "a")).toEqual([...TOLD, "1 act complete"]);
+  expect(ticksOf(cluster, "b")).toEqual(TOLD);
+});
+
 test("[B5] a tick whose region hangs is aborted by the starter, and all hear of the same stragglers", () => {
   const cluster = new Cluster("a b c").settled();
   cluster.callUntil("a", start(500), 100);

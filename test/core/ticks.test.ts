@@ -457,14 +457,6 @@ describe("what is told", () => {
     ]);
   });
 
-  test("[B6] who was told that a tick is complete is told of it again when another peer's counts", () => {
-    const driven = pair("c");
-    driven.delta(1, "ticks", definition(4), row("1/1", encodeEnd(identity(4)), 6));
-    expect(driven.machine.view.ticks.status().state).toBe("complete");
-    const effects = driven.delta(1, "ticks", definition(8));
-    expect(changes(effects)).toEqual([{ tick: 1, phase: "sense", state: "running" }]);
-  });
-
   test("[B7] what had ended before a peer began is no news", () => {
     const first = pair("c");
     first.delta(1, "ticks", definition(4, 1), row("1/1", encodeEnd(identity(4)), 6));
