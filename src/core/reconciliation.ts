@@ -65,7 +65,6 @@ const SKETCH_IDS_SURE = 2800;
 const SNAPSHOT_ENTRY_BYTES = 40;
 const SKETCH_ID_BYTES = 26;
 const EXCHANGES = 65_536;
-const ID_BYTES = 8;
 
 /** What an exchange wants done. */
 export interface ExchangeStep {
@@ -91,8 +90,8 @@ interface Answering {
   readonly exchange: number;
   /** A copy from its start. */
   readonly sketch: Sketch;
-  /** Symbols were sent anew, since something that was wanted had been overwritten. */
-  readonly isSecond?: true;
+  /** What had been overwritten when it was wanted, so that symbols were sent anew. */
+  readonly overwritten?: ReadonlySet<string>;
 }
 
 export class Reconciliation {
@@ -201,17 +200,20 @@ export class Reconciliation {
 
   #onWant(exchange: number, ids: Uint8Array): ExchangeStep {
     const answering = this.#answering?.exchange === exchange ? this.#answering : undefined;
+    const wanted = decodeIds(ids);
+    // It does not follow from the symbols that were sent anew, but came twice: that one is to come.
+    const before = answering?.overwritten;
+    if (before !== undefined && namesOf(wanted).some((name) => before.has(name))) return NOTHING;
     if (answering !== undefined) this.#answer(undefined);
-    const maps = this.#replica.withIds(decodeIds(ids));
+    const { maps, missing } = this.#replica.withIds(wanted);
     const repairs = repairsOf(maps);
-    const found = maps.reduce((sum, { entries }) => sum + entries.length, 0);
-    const overwritten = ids.length / ID_BYTES - found;
-    if (overwritten > 0 && answering !== undefined && !answering.isSecond) {
+    if (missing.length > 0 && answering !== undefined && before === undefined) {
       // What took their place meanwhile would be missing. Once more, and only once: keys that are
       // written all the time would keep a newcomer waiting for ever.
       const copy = this.#replica.sketch.copy();
-      this.#answer({ exchange, sketch: copy, isSecond: true });
-      const count = firstCount(2 * overwritten);
+      const overwritten = new Set(namesOf(missing));
+      this.#answer({ exchange, sketch: copy, overwritten });
+      const count = firstCount(2 * overwritten.size);
       const cells = copy.symbols(0, count);
       return { replies: [...repairs, { type: "symbols", exchange, from: 0, cells }], ended: false };
     }
@@ -259,7 +261,7 @@ export class Reconciliation {
     decoder.push(cells);
     if (decoder.isComplete) {
       const want = encodeIds(decoder.ids("theirs"));
-      const repairs = repairsOf(this.#replica.withIds(decoder.ids("mine")));
+      const repairs = repairsOf(this.#replica.withIds(decoder.ids("mine")).maps);
       decoder.release();
       delete started.decoder; // If something was overwritten meanwhile, another begins.
       return { replies: [...repairs, { type: "want", exchange, ids: want }], ended: false };
@@ -291,6 +293,10 @@ function reply(message: Message): ExchangeStep {
 
 function repairsOf(maps: readonly MapEntries[]): Message[] {
   return splitEntries(maps, FRAME_BYTES_TARGET).map((part) => ({ type: "repair", maps: part }));
+}
+
+function namesOf(ids: Ids): string[] {
+  return Array.from({ length: ids.length / 2 }, (_, at) => `${ids[2 * at]} ${ids[2 * at + 1]}`);
 }
 
 function encodeIds(ids: Ids): Uint8Array {

@@ -185,8 +185,8 @@ export class Replica {
     return { maps, next: -1 };
   }
 
-  /** The entries with these ids, as far as they are still there. One pass over the id columns. */
-  withIds(ids: Ids): MapEntries[] {
+  /** The entries with these ids, and the ids of those that are not there any more. One pass over the id columns. */
+  withIds(ids: Ids): { readonly maps: MapEntries[]; readonly missing: Ids } {
     const sought = new Map<number, number[]>();
     for (let index = 0; index < ids.length; index += 2) {
       const low = ids[index] as number;
@@ -195,20 +195,28 @@ export class Replica {
       else highs.push(ids[index + 1] as number);
     }
     const filter = sought.size < FILTER_IDS_MIN ? undefined : filterOf(sought.keys());
-    const found: MapEntries[] = [];
+    const maps: MapEntries[] = [];
     for (const [name, map] of this.#maps) {
       const entries: Entry[] = [];
       for (let slot = 0; slot < map.slotCount; slot += 1) {
         const low = map.idLowAt(slot);
         const bit = low >>> (32 - FILTER_BITS);
         if (filter && ((filter[bit >> 3] as number) & (1 << (bit & 7))) === 0) continue;
-        if (!sought.get(low)?.includes(map.idHighAt(slot))) continue;
+        const highs = sought.get(low);
+        const high = map.idHighAt(slot);
+        if (!highs?.includes(high)) continue;
         const entry = map.entryAt(slot); // A hole keeps the id of what was dropped.
-        if (entry !== undefined) entries.push(entry);
+        if (entry === undefined) continue;
+        entries.push(entry);
+        sought.set(
+          low,
+          highs.filter((each) => each !== high),
+        );
       }
-      if (entries.length > 0) found.push({ map: name, entries });
+      if (entries.length > 0) maps.push({ map: name, entries });
     }
-    return found;
+    const missing = [...sought].flatMap(([low, highs]) => highs.flatMap((high) => [low, high]));
+    return { maps, missing };
   }
 }
 

@@ -115,6 +115,16 @@ test("[G4] what is overwritten during an exchange is exchanged as well", () => {
   }
 });
 
+test("[G4] a question that comes twice ends no exchange that has yet to bring what was overwritten", () => {
+  const { lower, higher } = pair();
+  lower.write("k", 1, 29);
+  higher.write("k", 0, 30);
+  const [want] = higher.receive(lower.sync.begin(0)).flatMap((reply) => lower.receive(reply));
+  higher.write("k", 0, 1, 2);
+  for (const each of [want, want] as Message[]) higher.receive(each).map((m) => lower.receive(m));
+  expect(lower.ended).toBe(0);
+});
+
 test("[G4] an exchange comes to an end while one key is written all the time", () => {
   const exchange = pair();
   const { lower, higher } = exchange;
@@ -470,10 +480,8 @@ test("[S5] symbols out of order, and questions about another exchange, are not a
 test("[G4] ids that are wanted but are no longer there cost nothing, and the exchange ends", () => {
   const { lower } = pair();
   lower.write("l", 0, 3);
-  const ids = new Uint8Array(80).fill(7);
-  expect(lower.receive({ type: "want", exchange: 2, ids })).toEqual([
-    { type: "done", exchange: 2 },
-  ]);
+  const want = { type: "want", exchange: 2, ids: new Uint8Array(80).fill(7) } as const;
+  expect(lower.receive(want)).toEqual([{ type: "done", exchange: 2 }]);
 });
 
 test("[G4] an entry that was overwritten during the exchange is not repaired with the old one", () => {

@@ -219,6 +219,17 @@ test.each<[rule: string, was: string, request: RunRequest]>([
       ...{ isCoreHealed: false, hosts: false },
     },
   ],
+  [
+    "A0",
+    "a question that came twice ended an exchange before it had brought what was overwritten meanwhile",
+    {
+      ...{ seed: 174, peers: 3, shards: 3, durationMs: 19_500, delayMsMean: 5, startSpreadMs: 0 },
+      ...{ faults: ["duplicate", "narrow", "wipe"], faultEveryMs: 3000, duplicateProbability: 0.5 },
+      ...{ bytesPerMs: 100, lossProbability: 0, workload: ["frequencies", "registry"] },
+      ...{ operationEveryMs: 20, downing: "majority", meshMax: 32, diskMs: 0, hosts: false },
+      ...{ eraMs: 86_400_000, isCoreHealed: false },
+    },
+  ],
 ])("[%s] never again: %s", { timeout: PATIENCE_MS }, (_rule, _was, request) => {
   expect(simulate(request).violations).toEqual([]);
 });
