@@ -25,6 +25,7 @@
  * Rules: SPEC.md, Y3 to Y6.
  */
 import type { Instant, PeerName, ShardId, Timestamp } from "../core/units.ts";
+import { type Follower, followerIn } from "./follower.ts";
 import type { ItemMessage } from "./item-messages.ts";
 import { WANT_ITEMS_MAX } from "./item-messages.ts";
 import type { ItemStore } from "./item-store.ts";
@@ -64,36 +65,14 @@ const INVITE_AGAIN_MS = 1000;
 /** How often it is looked at whether a follower acknowledges, until it is invited anew. */
 const STUCK_ROUNDS_MAX = 5;
 
-interface Follower {
-  readonly session: number;
-  /** What it says it has, until that is dealt with. */
-  readonly offered: Map<string, Version>;
-  isOffered: boolean;
-  /** Content that has been asked for and has not come, and that is yet to be asked for. */
-  readonly asked: Set<string>;
-  readonly wanted: Set<string>;
-  /** Items that are to be put: what is appended meanwhile is in it. */
-  readonly toPut: Set<string>;
-  /** What it has beyond what it is to have. */
-  readonly surplus: Set<string>;
-  /** Whether what is appended is told to it. */
-  isSynced: boolean;
-  /** Items of which it has got the leader's copy before that, since they were appended to: told of these, too. */
-  readonly early: Set<string>;
-  seq: number;
-  /** What it has been told and has not acknowledged, in order. */
-  /** The first of these when that was last looked at, and how often it was the same. */
-  stuckAt: number;
-  stuckRounds: number;
-  readonly unacknowledged: { seq: number; item: string; count: number }[];
-}
-
 export class Leading {
   readonly shard: ShardId;
   readonly token: Timestamp;
   readonly #mark: number;
   readonly #port: LeaderPort;
   readonly #followers = new Map<PeerName, Follower>();
+  /** Who was there when the view changed last. */
+  #others: ReadonlySet<PeerName>;
   /** Whose copies are waited for before this one serves. */
   readonly #awaited: Set<PeerName>;
   /** Who was invited and has not offered anything, until it is time to invite again. */
@@ -111,13 +90,14 @@ export class Leading {
     port: LeaderPort,
     shard: ShardId,
     { token, mark }: { readonly token: Timestamp; readonly mark: number },
-    others: Iterable<PeerName>,
+    others: ReadonlySet<PeerName>,
     recoverBy: Instant,
   ) {
     this.#port = port;
     this.shard = shard;
     this.token = token;
     this.#mark = mark;
+    this.#others = others;
     this.#awaited = new Set(others);
     this.#recoverBy = recoverBy;
     this.#inviteAt = recoverBy;
@@ -204,10 +184,7 @@ export class Leading {
 
   /** Members or allocations have changed. */
   viewChanged(others: ReadonlySet<PeerName>): void {
-    for (const peer of [...this.#awaited]) if (!others.has(peer)) this.#awaited.delete(peer);
-    for (const peer of [...this.#followers.keys()]) {
-      if (!others.has(peer)) this.#followers.delete(peer);
-    }
+    this.#compare(others);
     for (const item of [...this.#replicas.keys()]) {
       if (!this.items.has(item)) this.#replicas.delete(item);
     }
@@ -226,6 +203,21 @@ export class Leading {
       this.#pending.judge(item, after);
     }
     this.#inviteWhere((peer) => others.has(peer));
+  }
+
+  /**
+   * [Y5] Whoever comes is asked what it has kept. It may have offered that when this peer did not lead the shard
+   * yet and did not listen; as long as the table names the same region it would not offer it again.
+   */
+  #compare(others: ReadonlySet<PeerName>): void {
+    for (const peer of [...this.#awaited]) if (!others.has(peer)) this.#awaited.delete(peer);
+    for (const peer of [...this.#followers.keys()]) {
+      if (!others.has(peer)) this.#followers.delete(peer);
+    }
+    for (const peer of others) {
+      if (!this.#others.has(peer) && !this.#followers.has(peer)) this.invite(peer);
+    }
+    this.#others = others;
   }
 
   /** What is due by the clock: it serves, and drops what nobody needs. */
@@ -302,12 +294,7 @@ export class Leading {
     const known = this.#followers.get(from);
     let follower = known;
     if (follower?.session !== offer.session) {
-      follower = {
-        ...{ session: offer.session, offered: new Map(), isOffered: false, isSynced: false },
-        ...{ asked: new Set(), wanted: new Set(), toPut: new Set(), surplus: new Set() },
-        early: new Set(),
-        ...{ seq: 0, unacknowledged: [], stuckAt: 0, stuckRounds: 0 },
-      };
+      follower = followerIn(offer.session);
       this.#followers.set(from, follower);
     }
     if (follower.isOffered) return;

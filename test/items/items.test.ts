@@ -202,6 +202,28 @@ describe("the next leader", () => {
     expect(group.peer("b").contentOf("x")).toEqual(new Set([1]));
   });
 
+  test("[Y5] who offered before anybody led, and was no member when somebody did, is asked when it is one", () => {
+    const group = new Group("a b");
+    group.lead("a");
+    group.deliver();
+    group.peer("a").append("x", 1);
+    group.settle();
+    group.crash("a");
+    group.restart("a", true, undefined);
+    group.settle(); // The offer comes to nothing.
+    const leader = group.peer("a");
+    const { others } = leader;
+    leader.others = () => new Set();
+    group.lead("a");
+    group.settle();
+    expect(leader.items.isReady(SHARD)).toBe(true);
+    expect(leader.contentOf("x")).toEqual(new Set());
+    leader.others = others;
+    leader.items.viewChanged();
+    group.settle();
+    expect(leader.contentOf("x")).toEqual(new Set([1]));
+  });
+
   test("[Y5] a copy that nobody needs is dropped once those that count have it", () => {
     const group = new Group("a b c d", { replicas: 1 });
     group.lead("d");

@@ -230,6 +230,21 @@ test.each<[rule: string, was: string, request: RunRequest]>([
       ...{ eraMs: 86_400_000, isCoreHealed: false },
     },
   ],
+  [
+    "I14",
+    "who offered the only copy before its region led again, and was no member then, was not asked",
+    {
+      ...{ seed: 401_921, peers: 2, shards: 3, durationMs: 17_750, faults: ["leave"] },
+      ...{
+        faultEveryMs: 40_810,
+        workload: ["documents"],
+        operationEveryMs: 10_392,
+        delayMsMean: 1,
+      },
+      ...{ diskMs: 0, downing: "majority", eraMs: 86_400_000, meshMax: 32, startSpreadMs: 0 },
+      ...{ isCoreHealed: false, hosts: true },
+    },
+  ],
 ])("[%s] never again: %s", { timeout: PATIENCE_MS }, (_rule, _was, request) => {
   expect(simulate(request).violations).toEqual([]);
 });
