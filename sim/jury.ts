@@ -96,7 +96,7 @@ export class Jury {
     this.live = new LiveChecker(report);
     this.checkers = [
       ...[new EntriesChecker(report), new ClocksChecker(report), this.calls, this.agreement],
-      ...[new ServingChecker(report), new BalanceChecker(report, options.workload)],
+      ...[new ServingChecker(report), new BalanceChecker(report, now, options.workload)],
       ...[new IntrusionChecker(report, isIntruded), this.resources],
       ...[new DurabilityChecker(report), new SuspicionsChecker(report)],
       ...[new ExchangesChecker(report, now), new FoundingChecker(report, now, isCalm)],

@@ -72,7 +72,10 @@ export class Planner {
       this.#given.clear();
     }
     const returned = state.returned.splice(0).filter((shard) => this.#begun.delete(shard));
-    if (returned.length > 0) this.wake();
+    // Its messages have waited for a whole handoff: before the next one they are served for as long.
+    if (returned.length > 0) {
+      this.#planAt = Math.min(this.#planAt, state.now + state.timings.handoffMs);
+    }
     if (!state.isReady || state.isStale) return; // [A9] What it missed may be its own removal.
     const { now } = state;
     if (state.orphaned || now >= this.#claimAt) {

@@ -294,10 +294,8 @@ test("[A5] a table at rest that a plan would change is found, unless people allo
       pins: () => [],
     });
     return rulesOf(
-      (report) => new BalanceChecker(report, workload),
-      (checker) => {
-        checker.settled([peer]);
-      },
+      (report) => new BalanceChecker(report, () => 20_000, workload),
+      (checker) => checker.settled([peer]),
     );
   };
   expect(show({ s0: "a", s1: "b" })).toEqual([]);
