@@ -41,6 +41,12 @@ interface Asked {
   outcome: AskOutcome | undefined;
 }
 
+interface Released {
+  readonly peer: string;
+  readonly counts: Counts;
+  readonly at: number;
+}
+
 export class AsksChecker implements Checker {
   readonly #report: Report;
   readonly #now: () => number;
@@ -54,8 +60,10 @@ export class AsksChecker implements Checker {
   readonly #steppedAt = new Map<SimulatedPeer, number>();
   /** By fencing token: the life that served under it. */
   readonly #tokens = new Map<string, string>();
-  /** What was in a shard when its host let go of it. */
-  readonly #released = new Map<string, { readonly peer: string; readonly counts: Counts }>();
+  /** What was in a shard when its host let go of it, and when that was. */
+  readonly #released = new Map<string, Released>();
+  /** When hosts were told to take shards, by the token of the shard: one that hangs takes it much later. */
+  readonly #taking = new Map<string, number>();
 
   constructor(report: Report, now: () => number) {
     this.#report = report;
@@ -166,10 +174,12 @@ export class AsksChecker implements Checker {
 
   acquired(
     peer: SimulatedPeer,
-    { shard, from }: Extract<HostTask, { type: "acquire" }>,
+    { shard, token, writer, from }: Extract<HostTask, { type: "acquire" }>,
     imported: Counts | undefined,
   ): void {
     const released = this.#released.get(shard);
+    const takenAt = this.#taking.get(`${shard} ${token} ${writer}`) ?? this.#now();
+    if (released !== undefined && takenAt < released.at) return; // It has what was released before.
     this.#released.delete(shard); // What it has from now on is for its next release to tell.
     if (imported === undefined || released === undefined || released.peer !== from) return;
     const [given, taken] = [textOf(released.counts), textOf(imported)];
@@ -179,7 +189,12 @@ export class AsksChecker implements Checker {
   }
 
   released(peer: SimulatedPeer, shard: string, counts: Counts): void {
-    this.#released.set(shard, { peer: peer.name, counts: new Map(counts) });
+    this.#released.set(shard, { peer: peer.name, counts: new Map(counts), at: this.#now() });
+  }
+
+  tasked(_peer: SimulatedPeer, task: HostTask): void {
+    if (task.type !== "acquire") return;
+    this.#taking.set(`${task.shard} ${task.token} ${task.writer}`, this.#now());
   }
 
   settled(): void {

@@ -127,6 +127,16 @@ test("[H2] state that arrives as something else than what was given is found", (
     });
   expect(show(2)).toEqual([]);
   expect(show(1)).toEqual(["H2"]);
+  // A host that hung for long ends with what it was told before the shard came and went again.
+  const hung = found((checker, at) => {
+    const common = { shard: "s", token: 5, writer: "b", from: "a", entities: [] };
+    const task = { type: "acquire", ...common } as const;
+    checker.tasked(region("b"), task);
+    at(30_000);
+    checker.released(region("a"), "s", new Map([["e", 2]]));
+    checker.acquired(region("b"), task, new Map([["e", 1]]));
+  });
+  expect(hung).toEqual([]);
   // What it gave in an earlier life of the shard is not what it gives now.
   const again = found((checker) => {
     checker.released(region("a"), "s", new Map([["e", 2]]));
