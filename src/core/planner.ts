@@ -22,6 +22,8 @@
  */
 import { type Move, type Plan, type PlanOptions, type PlanView, tryPlan } from "./allocation.ts";
 import type { Allocation } from "./effect.ts";
+import { SETTINGS } from "./founding.ts";
+import type { MemberState } from "./membership.ts";
 import type { PeerState } from "./peer-state.ts";
 import type { PlanSettings } from "./plan-settings.ts";
 import { STRATEGY_NAMES } from "./strategy.ts";
@@ -30,6 +32,10 @@ import { ALLOCATIONS, encodeAllocation, type View } from "./view.ts";
 
 /** How often a region gives one shard away for one reason: unequal views may bring it back once or twice. */
 const GIVES_MAX = 4;
+
+/** How often the same moves of others are looked at before these are asked, at least, and how many times more. */
+const LOOKS_MIN = 3;
+const LOOKS_MORE_MAX = 20;
 
 export class Planner {
   readonly #state: PeerState;
@@ -46,6 +52,12 @@ export class Planner {
 
   /** Shards whose last way from here a plan began, whatever has been a reason to plan since. */
   readonly #begun = new Set<ShardId>();
+
+  /** What others should do by the last plans, which have been the same so many times. */
+  #left = "";
+  #leftCount = 0;
+  /** The members among whom this region has asked the others to plan. */
+  #askedAmong: readonly MemberState[] | undefined;
 
   /** Why no plan was made the last time; undefined when one was. */
   #why: string | undefined;
@@ -91,7 +103,11 @@ export class Planner {
     this.#planAt = Number.POSITIVE_INFINITY;
     const plan = planOf(state);
     this.#noticeFailure(plan.ok ? undefined : plan.why);
-    if (plan.ok && plan.moves.length === 0) return;
+    if (plan.ok && plan.moves.length === 0) {
+      // Regions that began by unequal views give shards to each other: that shows when all have arrived.
+      if (state.view.successions().size > 0) this.wake();
+      return;
+    }
     this.#claim(true);
     // [A3] Who cannot run the strategy makes no move.
     if (plan.ok && this.#giveAway(plan.moves)) this.wake();
@@ -152,6 +168,7 @@ export class Planner {
       this.#noticeFailure("the strategy moves shards back and forth"); // [L4]
       return false;
     }
+    if (own.length === 0) this.#remind(moves);
     for (const shard of this.#begun) {
       if (view.regionFor(shard) !== options.name) this.#begun.delete(shard); // It has arrived.
     }
@@ -161,6 +178,26 @@ export class Planner {
       this.#give(shard, to);
     }
     return true;
+  }
+
+  /**
+   * [A5] Regions that plan by unequal views give shards to each other, and one that rests by then may have got
+   * too many. Who still plans sees that nobody does anything about it, and asks all to plan anew: once among
+   * the same members, or a strategy that never rests would never be let rest [L4]. Mostly one does so, since
+   * those of higher names wait longer.
+   */
+  #remind(moves: readonly Move[]): void {
+    const { view, options } = this.#state;
+    const left = moves.map(({ shard, from, to }) => `${shard} ${from} ${to}`).join();
+    const isMoving = view.successions().size > 0;
+    this.#leftCount = left === this.#left && !isMoving ? this.#leftCount + 1 : 0;
+    this.#left = left;
+    const members = view.membership.all();
+    const rank = members.findIndex(({ name }) => name === options.name);
+    if (this.#leftCount < LOOKS_MIN + Math.min(rank, LOOKS_MORE_MAX)) return;
+    if (this.#askedAmong === members) return;
+    this.#askedAmong = members;
+    this.#state.write(SETTINGS, REBALANCE_KEY, [options.name]);
   }
 
   /** Says once why this region moves nothing, and again when that has changed. */

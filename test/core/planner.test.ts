@@ -403,3 +403,32 @@ test("[A3] a shard that people gave away and that stayed after all wakes no plan
   expect(region.state.returned).toEqual([]);
   expect(region.planner.deadline()).toBe(Number.POSITIVE_INFINITY);
 });
+
+test("[A5] who sees that a region rests with more than the plan gives it asks all to plan anew, once", () => {
+  const region = new Region("a", 2);
+  for (const name of ["a", "b"]) region.row(name);
+  region.hold("bb"); // Both are at b, which rests.
+  const asked = () => region.state.replica.map("settings").entry("rebalance")?.writer;
+  region.settle(0);
+  for (let look = 1; look <= 3; look += 1) region.settle(look * SETTLE_MS);
+  expect(asked()).toBeUndefined();
+  region.settle(4 * SETTLE_MS);
+  expect(asked()).toBe("a1");
+  region.put("settings", "rebalance", ["b"], "b1");
+  for (let look = 5; look <= 40; look += 1) region.settle(look * SETTLE_MS);
+  expect(asked()).toBe("b1");
+  region.hold("ab");
+  region.settle(41 * SETTLE_MS);
+  expect(region.planner.deadline()).toBe(Number.POSITIVE_INFINITY);
+});
+
+test("[A3] who rests asks nobody for what people move by hand", () => {
+  const region = new Region("a", 2);
+  for (const name of ["a", "b"]) region.row(name);
+  region.hold("ab");
+  region.settle(0);
+  region.settle(SETTLE_MS);
+  region.hold("bb");
+  for (let look = 2; look <= 40; look += 1) region.settle(look * SETTLE_MS);
+  expect(region.state.replica.map("settings").entry("rebalance")).toBeUndefined();
+});
