@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import type { Violation } from "../../sim/checker.ts";
+import { WORKLOAD_KINDS } from "../../sim/options.ts";
 import { reportPage } from "../../sim/report.ts";
 import { histogram } from "../../sim/report-charts.ts";
 import { cutLanes, distinctTables, placesOf, tableLanes } from "../../sim/report-lanes.ts";
@@ -40,7 +41,8 @@ let failed: CheckedReport;
 beforeAll(() => {
   const faults = ["loss", "partition", "crash", "hostile"] as const;
   const request = { seed: 4, peers: 4, durationMs: 15_000, faults, faultEveryMs: 3000 };
-  passed = { ...simulate({ ...request, isCoreHealed: false }), isRepeated: true };
+  const rest = { isCoreHealed: false, workload: WORKLOAD_KINDS };
+  passed = { ...simulate({ ...request, ...rest }), isRepeated: true };
   const violations = [
     { rule: "I6", atMs: 9000, detail: 'peer-1 lacks <script>alert(1)</script> & "more"' },
     { rule: "I6", atMs: 9000, detail: "peer-2 lacks it, too" },
