@@ -69,6 +69,14 @@ export class TicksChecker implements Checker {
     }
   }
 
+  /** [B2, B3] Where nobody was ever cut off, rows say at all times what is seen of a tick that runs. */
+  sampled(peers: readonly SimulatedPeer[]): void {
+    if (!this.#isCalm()) return;
+    for (const { name, machine } of peers) {
+      if (machine !== undefined) this.#recompute(name, machine);
+    }
+  }
+
   /** [B7] Where nobody was ever cut off, all that heard of a tick's end have heard of those after it. */
   #compareComplete(): void {
     const lists = [...this.#complete.values()];
