@@ -26,7 +26,7 @@ test("different seeds give different digests", () => {
   expect(new Set(digests).size).toBe(4);
 });
 
-test("every kind of fault strikes, and the rare things happen", () => {
+test("every kind of fault strikes, and the rare things happen", { timeout: PATIENCE_MS }, () => {
   const reports = Array.from({ length: 60 }, (_, seed) => simulate({ seed, durationMs: 15_000 }));
   const struck = new Set(reports.flatMap(({ faults }) => Object.keys(faults)));
   expect([...struck].sort()).toEqual([...FAULT_KINDS].sort());
